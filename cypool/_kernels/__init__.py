@@ -1,0 +1,1 @@
+"""The compiled kernels: one build of the engine for each instruction set."""

@@ -1,0 +1,36 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Plan:
+    def __init__(
+        self,
+        axes: Sequence[Sequence[Any]],
+        divisor: Sequence[Sequence[int]] | float | None,
+        divide_source: bool,
+        whole: bool,
+        plane_steps: tuple[int, int],
+    ) -> None: ...
+
+def pool(
+    plan: Plan,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    index: NDArray[Any] | None,
+    roles: tuple[int, ...],
+    codes: tuple[int, bool, int, int],
+    reduction: int,
+    nan: int,
+    threads: int,
+) -> None: ...
+def scatter(
+    plan: Plan | None,
+    grad: NDArray[np.floating[Any]],
+    index: NDArray[np.integer[Any]],
+    out: NDArray[np.floating[Any]],
+    roles: tuple[int, ...],
+    codes: tuple[int, bool, int, int],
+    threads: int,
+) -> bool: ...

@@ -1,0 +1,130 @@
+# Reductions: each policy is a tag and its branch in three small inline functions.
+#
+# `Arg` policies carry, beside each value, the *ordinal* of its tap: its place in the window in row-major
+# order. An ordinal is held in the element type, so that values and ordinals fill vectors of the same width.
+# `Omit` policies take NaN as missing; the others let it win.
+
+
+cdef struct Max:
+    char tag
+cdef struct Min:
+    char tag
+cdef struct Sum:
+    char tag
+cdef struct ArgMax:
+    char tag
+cdef struct ArgMin:
+    char tag
+cdef struct OmitMax:
+    char tag
+cdef struct OmitMin:
+    char tag
+cdef struct OmitArgMax:
+    char tag
+cdef struct OmitArgMin:
+    char tag
+
+
+ctypedef fused Reduction:
+    Max
+    Min
+    Sum
+    ArgMax
+    ArgMin
+    OmitMax
+    OmitMin
+    OmitArgMax
+    OmitArgMin
+
+
+cdef inline Element reduce(Element a, Element b, const Reduction* r) noexcept nogil:
+    """The reduction of two values; a tie keeps a. The bitwise `|` is what lets compilers vectorise it."""
+    if Element is Wide:
+        return wide_add(a, b)
+    elif Reduction is Sum:
+        return a + b
+    elif Reduction is Max:
+        return a if (a >= b) | (a != a) else b
+    elif Reduction is Min:
+        return a if (a <= b) | (a != a) else b
+    elif Reduction is OmitMax:
+        return a if (a >= b) | (b != b) else b
+    elif Reduction is OmitMin:
+        return a if (a <= b) | (b != b) else b
+    else:
+        return a
+
+
+cdef inline bint beats(Element b, Element b_tap, Element a, Element a_tap, const Reduction* r) noexcept nogil:
+    """Whether b is chosen over a: larger (smaller), or equal and earlier. Of two NaN the later one is
+    chosen where NaN wins (as PyTorch does), the earlier one where it is missing."""
+    if Element is Wide:
+        return 0
+    elif Reduction is ArgMax:
+        return (b > a) | ((b == a) & (b_tap < a_tap)) | ((b != b) & ((a == a) | (b_tap > a_tap)))
+    elif Reduction is ArgMin:
+        return (b < a) | ((b == a) & (b_tap < a_tap)) | ((b != b) & ((a == a) | (b_tap > a_tap)))
+    elif Reduction is OmitArgMax:
+        return (b > a) | ((b == a) & (b_tap < a_tap)) | ((a != a) & ((b == b) | (b_tap < a_tap)))
+    elif Reduction is OmitArgMin:
+        return (b < a) | ((b == a) & (b_tap < a_tap)) | ((a != a) & ((b == b) | (b_tap < a_tap)))
+    else:
+        return 0
+
+
+cdef inline Element identity(Element tag, const Reduction* r) noexcept nogil:
+    """What padding holds: it never changes a reduction."""
+    if Element is Wide:
+        return wide(0)
+    elif Reduction is Sum:
+        return 0
+    elif Reduction is OmitMax or Reduction is OmitMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
+        if Element is float or Element is double:
+            return NAN
+        else:
+            return 0
+    elif Reduction is Max or Reduction is ArgMax:
+        if Element is float or Element is double:
+            return -INFINITY
+        elif Element is int8_t:
+            return INT8_MIN
+        elif Element is int16_t:
+            return INT16_MIN
+        elif Element is int32_t:
+            return INT32_MIN
+        elif Element is int64_t:
+            return INT64_MIN
+        else:
+            return 0
+    else:
+        if Element is float or Element is double:
+            return INFINITY
+        elif Element is int8_t:
+            return INT8_MAX
+        elif Element is int16_t:
+            return INT16_MAX
+        elif Element is int32_t:
+            return INT32_MAX
+        elif Element is int64_t:
+            return INT64_MAX
+        elif Element is uint8_t:
+            return UINT8_MAX
+        elif Element is uint16_t:
+            return UINT16_MAX
+        elif Element is uint32_t:
+            return UINT32_MAX
+        else:
+            return UINT64_MAX
+
+
+cdef inline Element padding_tap(Element tag) noexcept nogil:
+    """The ordinal of a padded tap: above every ordinal of a window (`arguments` keeps windows below it),
+    so that no tie with a real tap is won by padding."""
+    if Element is Wide:
+        return wide(0)
+    elif Element is float:
+        return 8388608.0
+    elif Element is double:
+        return 4503599627370496.0
+    else:
+        return <Element> ((<uint64_t> 1) << (8 * sizeof(Element) - 2))

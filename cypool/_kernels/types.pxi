@@ -1,0 +1,347 @@
+# Element types: what the loops compute in, and how stored numbers become elements and back.
+#
+# *Storage* is what an array holds (13 kinds, any byte order); an *element* is what a loop works on.
+# Max and min compute in the stored type itself (float16 and bfloat16 in float); sums compute in
+# float, double, 32- or 64-bit integers, or in Wide where a sum of 64-bit integers could overflow.
+
+from libc.math cimport INFINITY, NAN, rint
+from libc.stdint cimport (
+    INT8_MAX, INT8_MIN, INT16_MAX, INT16_MIN, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN,
+    UINT8_MAX, UINT16_MAX, UINT32_MAX, UINT64_MAX,
+    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+)
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+cdef extern from "math.h" nogil:
+    double ldexp(double x, int exponent)
+
+# Storage codes; `arguments.STORAGE` in Python holds the same table.
+cdef enum:
+    U8, I8, U16, I16, U32, I32, U64, I64, F16, BF16, F32, F64
+
+
+cdef struct Wide:           # a 128-bit two's complement integer
+    uint64_t low
+    int64_t high
+
+
+ctypedef fused Element:
+    uint8_t
+    int8_t
+    uint16_t
+    int16_t
+    uint32_t
+    int32_t
+    uint64_t
+    int64_t
+    float
+    double
+    Wide
+
+
+ctypedef fused Storage:
+    uint8_t
+    int8_t
+    uint16_t
+    int16_t
+    uint32_t
+    int32_t
+    uint64_t
+    int64_t
+    float
+    double
+
+
+ctypedef fused Real:
+    float
+    double
+
+
+# ---------------------------------------------------------------------------- 16-bit floats
+
+cdef inline float half_to_float(uint16_t h) noexcept nogil:
+    """float16 bits as a float; no step depends on how the process treats denormals."""
+    cdef uint32_t rest = h & 0x7FFF
+    cdef uint32_t bits = (rest << 13) + (<uint32_t> 0x70000000 if rest >= 0x7C00 else <uint32_t> 0x38000000)
+    cdef float tiny = <float> (<int32_t> rest) * <float> 5.9604644775390625e-08       # rest * 2**-24
+    cdef uint32_t tiny_bits
+    cdef float value
+    memcpy(&tiny_bits, &tiny, 4)
+    bits = (tiny_bits if rest < 0x400 else bits) | (<uint32_t> (h & 0x8000) << 16)
+    memcpy(&value, &bits, 4)
+    return value
+
+
+cdef inline uint16_t float_to_half(float value) noexcept nogil:
+    """Round to nearest, ties to even."""
+    cdef uint32_t bits, sign, rest, tiny
+    cdef float shifted
+    memcpy(&bits, &value, 4)
+    sign = (bits >> 16) & 0x8000
+    bits &= 0x7FFFFFFF
+    memcpy(&shifted, &bits, 4)
+    shifted = shifted + <float> 0.5                 # aligns the last bit of a subnormal half
+    memcpy(&tiny, &shifted, 4)
+    rest = (bits + <uint32_t> 0xC8000FFF + ((bits >> 13) & 1)) >> 13
+    rest = (tiny - <uint32_t> 0x3F000000) if bits < 0x38800000 else rest
+    rest = <uint32_t> 0x7C00 if bits >= 0x477FF000 else rest
+    rest = <uint32_t> 0x7E00 if bits > 0x7F800000 else rest
+    return <uint16_t> (sign | rest)
+
+
+cdef inline float bfloat_to_float(uint16_t b) noexcept nogil:
+    cdef uint32_t bits = <uint32_t> b << 16
+    cdef float value
+    memcpy(&value, &bits, 4)
+    return value
+
+
+cdef inline uint16_t float_to_bfloat(float value) noexcept nogil:
+    """Round to nearest, ties to even."""
+    cdef uint32_t bits, rounded
+    memcpy(&bits, &value, 4)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return <uint16_t> (((bits >> 16) | 0x40) if (bits & 0x7FFFFFFF) > 0x7F800000 else rounded)
+
+
+# ---------------------------------------------------------------------------- wide integers
+
+cdef inline Wide wide(int64_t value) noexcept nogil:
+    cdef Wide w
+    w.low = <uint64_t> value
+    w.high = -1 if value < 0 else 0
+    return w
+
+
+cdef inline Wide wide_unsigned(uint64_t value) noexcept nogil:
+    cdef Wide w
+    w.low = value
+    w.high = 0
+    return w
+
+
+cdef inline Wide wide_add(Wide a, Wide b) noexcept nogil:
+    cdef Wide w
+    w.low = a.low + b.low
+    w.high = <int64_t> (<uint64_t> a.high + <uint64_t> b.high + <uint64_t> (w.low < a.low))
+    return w
+
+
+cdef inline Wide wide_negative(Wide a) noexcept nogil:
+    cdef Wide w
+    w.low = ~a.low + 1
+    w.high = <int64_t> (~(<uint64_t> a.high) + <uint64_t> (w.low == 0))
+    return w
+
+
+cdef inline Wide wide_divide(Wide a, uint64_t by, uint64_t* rest) noexcept nogil:
+    """Quotient and remainder of a non-negative number, by < 2**62."""
+    cdef Wide q
+    cdef uint64_t r = 0
+    cdef int bit
+    q.low = q.high = 0
+    for bit in range(127, -1, -1):
+        r = (r << 1) | ((<uint64_t> a.high >> (bit - 64)) & 1 if bit >= 64 else (a.low >> bit) & 1)
+        q.high = <int64_t> ((<uint64_t> q.high << 1) | (q.low >> 63))
+        q.low <<= 1
+        if r >= by:
+            r -= by
+            q.low |= 1
+    rest[0] = r
+    return q
+
+
+cdef Wide wide_round(Wide a, int64_t by) noexcept nogil:
+    """a / by to the nearest integer, ties to even."""
+    cdef bint negative = (a.high < 0) != (by < 0)
+    cdef uint64_t rest, size = <uint64_t> (-by if by < 0 else by)
+    cdef Wide q = wide_divide(wide_negative(a) if a.high < 0 else a, size, &rest)
+    if 2 * rest > size or (2 * rest == size and q.low & 1):
+        q = wide_add(q, wide(1))
+    return wide_negative(q) if negative else q
+
+
+cdef double wide_quotient(Wide a, int64_t by) noexcept nogil:
+    """a / by, rounded once."""
+    cdef bint negative = (a.high < 0) != (by < 0)
+    cdef uint64_t rest, size = <uint64_t> (-by if by < 0 else by)
+    cdef Wide q
+    cdef int exponent = 0
+    cdef double value
+    cdef int64_t near = <int64_t> a.low
+    if a.high == -(<int64_t> (a.low >> 63)) and near >= -9007199254740992LL and near <= 9007199254740992LL:
+        return <double> near / <double> by
+    q = wide_divide(wide_negative(a) if a.high < 0 else a, size, &rest)
+    while q.high != 0:                              # keep 64 leading bits; the last one gathers what is cut off
+        q.low = (q.low >> 1) | (<uint64_t> q.high << 63) | (q.low & 1)
+        q.high = <int64_t> (<uint64_t> q.high >> 1)
+        exponent += 1
+    while q.low >> 63 == 0 and (q.low != 0 or rest != 0):
+        rest <<= 1
+        q.low <<= 1
+        if rest >= size:
+            rest -= size
+            q.low |= 1
+        exponent -= 1
+    value = ldexp(<double> (q.low | (rest != 0)), exponent)
+    return -value if negative else value
+
+
+# ---------------------------------------------------------------------------- loading and storing runs
+
+cdef inline void copy_as(Element* y, const Storage* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if Element is Wide:
+            if Storage is uint64_t:
+                y[i] = wide_unsigned(x[i])
+            else:
+                y[i] = wide(<int64_t> x[i])
+        else:
+            y[i] = <Element> x[i]
+
+
+cdef void load(Element* y, const char* x, Py_ssize_t n, int code) noexcept nogil:
+    """y = n stored numbers at x, side by side in native order. The plan pairs elements with storage that fits them."""
+    cdef Py_ssize_t i
+    cdef const uint16_t* bits = <const uint16_t*> x
+    if Element is float or Element is double:
+        if code == F32:
+            copy_as(y, <const float*> x, n)
+        elif code == F64:
+            copy_as(y, <const double*> x, n)
+        elif code == F16:
+            for i in range(n):
+                y[i] = half_to_float(bits[i])
+        else:
+            for i in range(n):
+                y[i] = bfloat_to_float(bits[i])
+    elif Element is int32_t or Element is int64_t or Element is Wide:
+        if code == I64:
+            copy_as(y, <const int64_t*> x, n)
+        elif code == U64:
+            copy_as(y, <const uint64_t*> x, n)
+        elif code == I32:
+            copy_as(y, <const int32_t*> x, n)
+        elif code == U32:
+            copy_as(y, <const uint32_t*> x, n)
+        elif code == I16:
+            copy_as(y, <const int16_t*> x, n)
+        elif code == U16:
+            copy_as(y, <const uint16_t*> x, n)
+        elif code == I8:
+            copy_as(y, <const int8_t*> x, n)
+        else:
+            copy_as(y, <const uint8_t*> x, n)
+    else:
+        memcpy(y, x, n * sizeof(Element))
+
+
+cdef inline Storage saturate(double value, Storage tag) noexcept nogil:
+    """The nearest integer of a type, ties to even; NaN becomes 0."""
+    value = rint(value)
+    if value != value:
+        return 0
+    if Storage is uint8_t:
+        return <uint8_t> (0 if value < 0 else 255 if value > 255 else value)
+    elif Storage is int8_t:
+        return <int8_t> (-128 if value < -128 else 127 if value > 127 else value)
+    elif Storage is uint16_t:
+        return <uint16_t> (0 if value < 0 else 65535 if value > 65535 else value)
+    elif Storage is int16_t:
+        return <int16_t> (-32768 if value < -32768 else 32767 if value > 32767 else value)
+    elif Storage is uint32_t:
+        return <uint32_t> (0 if value < 0 else UINT32_MAX if value > UINT32_MAX else value)
+    elif Storage is int32_t:
+        return <int32_t> (INT32_MIN if value < INT32_MIN else INT32_MAX if value > INT32_MAX else value)
+    elif Storage is uint64_t:
+        return 0 if value <= 0 else UINT64_MAX if value >= 18446744073709551616.0 else <uint64_t> value
+    elif Storage is int64_t:
+        if value <= -9223372036854775808.0:
+            return INT64_MIN
+        return INT64_MAX if value >= 9223372036854775808.0 else <int64_t> value
+    else:
+        return <Storage> value
+
+
+cdef inline Storage saturate_wide(Wide value, Storage tag) noexcept nogil:
+    """The nearest integer of a type."""
+    if Storage is uint64_t:
+        return 0 if value.high < 0 else UINT64_MAX if value.high > 0 else value.low
+    elif Storage is float or Storage is double:
+        return 0                                    # floats are divided, not rounded
+    else:
+        if value.high != -(<int64_t> (value.low >> 63)):            # beyond 64 bits
+            value = wide(INT64_MIN if value.high < 0 else INT64_MAX)
+        if Storage is int64_t:
+            return <int64_t> value.low
+        else:
+            return saturate(<double> <int64_t> value.low, tag)
+
+
+cdef inline void store_as(Storage* y, const Element* x, const double* divisor, Py_ssize_t n) noexcept nogil:
+    """y = x, or x / divisor where one is given (integers only: floats are divided before)."""
+    cdef Py_ssize_t i
+    cdef Storage tag = 0
+    cdef Wide value
+    for i in range(n):
+        if Element is float or Element is double:
+            if Storage is float or Storage is double:
+                y[i] = <Storage> x[i]
+            else:
+                y[i] = saturate(<double> x[i], tag)
+        elif Element is Wide or Element is int32_t or Element is int64_t:
+            if Element is Wide:
+                value = x[i]
+            else:
+                value = wide(x[i])
+            if Storage is float or Storage is double:
+                y[i] = <Storage> wide_quotient(value, 1 if divisor == NULL else <int64_t> divisor[i])
+            else:
+                if divisor != NULL and divisor[i] != 1:
+                    value = wide_round(value, <int64_t> divisor[i])
+                y[i] = saturate_wide(value, tag)
+        else:
+            y[i] = <Storage> x[i]
+
+
+cdef void store(char* y, const Element* x, const double* divisor, Py_ssize_t n, int code) noexcept nogil:
+    """Write n elements at y, side by side in native order, as the storage of `code`."""
+    cdef Py_ssize_t i
+    if Element is float or Element is double or Element is Wide or Element is int32_t or Element is int64_t:
+        if code == F32:
+            store_as(<float*> y, x, divisor, n)
+        elif code == F64:
+            store_as(<double*> y, x, divisor, n)
+        elif code == U8:
+            store_as(<uint8_t*> y, x, divisor, n)
+        elif code == I8:
+            store_as(<int8_t*> y, x, divisor, n)
+        elif code == U16:
+            store_as(<uint16_t*> y, x, divisor, n)
+        elif code == I16:
+            store_as(<int16_t*> y, x, divisor, n)
+        elif code == U32:
+            store_as(<uint32_t*> y, x, divisor, n)
+        elif code == I32:
+            store_as(<int32_t*> y, x, divisor, n)
+        elif code == U64:
+            store_as(<uint64_t*> y, x, divisor, n)
+        elif code == I64:
+            store_as(<int64_t*> y, x, divisor, n)
+        else:
+            store_short_float(<uint16_t*> y, x, divisor, n, code)
+    else:
+        memcpy(y, x, n * sizeof(Element))
+
+
+cdef void store_short_float(uint16_t* y, const Element* x, const double* divisor, Py_ssize_t n, int code) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef float value
+    for i in range(n):
+        if Element is float or Element is double:
+            value = <float> x[i]
+        else:
+            store_as(&value, x + i, NULL if divisor == NULL else divisor + i, 1)
+        y[i] = float_to_half(value) if code == F16 else float_to_bfloat(value)

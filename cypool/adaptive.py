@@ -1,0 +1,255 @@
+"""Global pooling: one number for each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from cypool import arguments
+from cypool.windowed import Array, Format, NanPolicy, add, choose, scatter, spread
+
+
+def dimension(name: str, ndim: int) -> int:
+    if not 3 <= ndim <= 5:
+        raise ValueError(f"{name} must have a batch axis, a channel axis and one to three spatial axes, "
+                         f"got {ndim} axes")
+    return ndim - 2
+
+
+def whole_window(name: str, shape: tuple[int, ...], data_format: Any) -> tuple[Any, ...]:
+    """The window that is the whole plane, as arguments of `windowed`."""
+    return arguments.spatial(name, shape, arguments.channels_last(data_format)), None, 0, 1, False
+
+
+def dropped(y: Array, keepdims: Any, data_format: Any) -> Array:
+    """y without its spatial axes of length 1, unless they are to be kept."""
+    if arguments.flag("keepdims", keepdims):
+        return y
+    return y.reshape(y.shape[0], y.shape[-1] if arguments.channels_last(data_format) else y.shape[1])
+
+
+def kept(name: str, y: Any, ndim: int, data_format: Any) -> Array:
+    """y with its spatial axes of length 1, which the caller may have dropped."""
+    array = arguments.array(name, y)
+    if array.ndim != 2:
+        return array
+    middle = (1,) * ndim
+    return array.reshape((array.shape[0], *middle, array.shape[1]) if arguments.channels_last(data_format)
+                         else (*array.shape, *middle))
+
+
+def _out(out: Any, shape: tuple[int, ...], keepdims: Any, data_format: Any) -> Any:
+    """The caller's output as a view with the spatial axes that it was asked to be without."""
+    if arguments.flag("keepdims", keepdims) or not isinstance(out, np.ndarray):
+        return out
+    last = arguments.channels_last(data_format)
+    flat = (shape[0], shape[-1] if last else shape[1])
+    if out.shape != flat:
+        raise ValueError(f"out must have shape {flat} with keepdims=False, got {out.shape}")
+    places = tuple(range(1, len(shape) - 1)) if last else tuple(range(2, len(shape)))
+    return np.expand_dims(out, places)
+
+
+def global_max_pool(x: ArrayLike, *, keepdims: bool = True, return_indices: bool = False,
+                    data_format: Format = "channels_first", nan_policy: NanPolicy = "propagate",
+                    out: Array | None = None, num_threads: int | None = None) -> Any:
+    """The largest element of each channel.
+
+    ``y[n, c] = max over all positions i of x[n, c, i]``.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, *spatial) with one to three spatial axes
+        Bool, integers or floats.
+    keepdims : bool
+        Whether y keeps the spatial axes, each of length 1.
+    return_indices : bool
+        Also return the flat position of each maximum within its channel's spatial volume.
+    data_format, nan_policy, out, num_threads
+        As for :func:`cypool.max_pool2d`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+    indices : ndarray of int64, only with `return_indices`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool2d`.
+
+    See Also
+    --------
+    global_max_pool_backward, global_avg_pool
+
+    References
+    ----------
+    .. [1] M. Oquab, L. Bottou, I. Laptev, J. Sivic, "Is object localization for free? Weakly-supervised learning with
+       convolutional neural networks", 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([[[[1.0, 3.0], [2.0, 0.0]], [[5.0, 4.0], [7.0, 6.0]]]])
+    >>> cypool.global_max_pool(x, keepdims=False)
+    array([[3., 7.]])
+    """
+    given = arguments.array("x", x)
+    ndim = dimension("x", given.ndim)
+    window = whole_window("x", given.shape, data_format)
+    place = _out(out, given.shape, keepdims, data_format)
+    y, index, _, _ = choose(ndim, "max", given, window, data_format, nan_policy, place, num_threads,
+                            np.int64 if arguments.flag("return_indices", return_indices) else None)
+    y = dropped(y, keepdims, data_format) if out is None else out
+    return y if index is None else (y, dropped(index, keepdims, data_format))
+
+
+def global_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_shape: Sequence[SupportsIndex], *,
+                             data_format: Format = "channels_first", out: Array | None = None,
+                             num_threads: int | None = None) -> Array:
+    """The gradient of :func:`global_max_pool` with respect to its input: it goes to each channel's maximum.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output, its spatial axes kept or dropped.
+    indices : array_like of int, shaped like grad_output
+        The forward's. Every one is checked.
+    input_shape : sequence of int
+        The forward's input shape.
+    data_format, out, num_threads
+        As for :func:`cypool.max_pool2d`.
+
+    Returns
+    -------
+    grad_input : ndarray
+        Of grad_output's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool2d_backward`.
+
+    See Also
+    --------
+    global_max_pool
+
+    References
+    ----------
+    .. [1] M. Oquab, L. Bottou, I. Laptev, J. Sivic, "Is object localization for free? Weakly-supervised learning with
+       convolutional neural networks", 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([[[[1.0, 3.0], [2.0, 0.0]]]])
+    >>> y, indices = cypool.global_max_pool(x, return_indices=True)
+    >>> cypool.global_max_pool_backward(y, indices, x.shape)
+    array([[[[0., 3.],
+             [0., 0.]]]])
+    """
+    ndim = dimension("input_shape", len(arguments.shape("input_shape", input_shape)))
+    return scatter(ndim, kept("grad_output", grad_output, ndim, data_format),
+                   kept("indices", indices, ndim, data_format), input_shape, data_format, out, num_threads)
+
+
+def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format = "channels_first",
+                    nan_policy: NanPolicy = "propagate", dtype: DTypeLike | None = None, out: Array | None = None,
+                    num_threads: int | None = None) -> Array:
+    """The average of each channel.
+
+    ``y[n, c] = sum over all positions i of x[n, c, i] / number of positions``. The sum is taken in chunks, which keeps
+    its error far below that of adding one element after the other.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, *spatial) with one to three spatial axes
+        Integers or floats.
+    keepdims : bool
+        Whether y keeps the spatial axes, each of length 1.
+    data_format, nan_policy, dtype, out, num_threads
+        As for :func:`cypool.avg_pool2d`.
+
+    Returns
+    -------
+    y : ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.avg_pool2d`.
+
+    See Also
+    --------
+    global_avg_pool_backward, global_max_pool
+
+    References
+    ----------
+    .. [1] M. Lin, Q. Chen, S. Yan, "Network in network", 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([[[[1.0, 3.0], [2.0, 0.0]], [[5.0, 4.0], [7.0, 6.0]]]])
+    >>> cypool.global_avg_pool(x, keepdims=False)
+    array([[1.5, 5.5]])
+    """
+    given = arguments.array("x", x)
+    ndim = dimension("x", given.ndim)
+    window = whole_window("x", given.shape, data_format)
+    place = _out(out, given.shape, keepdims, data_format)
+    y = add(ndim, given, window, True, data_format, nan_policy, dtype, place, num_threads)
+    return dropped(y, keepdims, data_format) if out is None else out
+
+
+def global_avg_pool_backward(grad_output: ArrayLike, input_shape: Sequence[SupportsIndex], *,
+                             data_format: Format = "channels_first", out: Array | None = None,
+                             num_threads: int | None = None) -> Array:
+    """The gradient of :func:`global_avg_pool` with respect to its input: every element gets an equal part.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output, its spatial axes kept or dropped.
+    input_shape : sequence of int
+        The forward's input shape.
+    data_format, out, num_threads
+        As for :func:`cypool.avg_pool2d`.
+
+    Returns
+    -------
+    grad_input : ndarray
+        Of grad_output's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.avg_pool2d_backward`.
+
+    See Also
+    --------
+    global_avg_pool
+
+    References
+    ----------
+    .. [1] M. Lin, Q. Chen, S. Yan, "Network in network", 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.global_avg_pool_backward(np.array([[[[8.0]]]]), (1, 1, 2, 2))
+    array([[[[2., 2.],
+             [2., 2.]]]])
+    """
+    shape = arguments.shape("input_shape", input_shape)
+    ndim = dimension("input_shape", len(shape))
+    return spread(ndim, kept("grad_output", grad_output, ndim, data_format), shape,
+                  whole_window("input_shape", shape, data_format), True, data_format, out, num_threads)

@@ -1,0 +1,272 @@
+"""Arguments: normalise and check what callers pass. Nothing else in cypool raises for bad input.
+
+Every message names the argument, the rule and the value received.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+#: The largest size, stride, dilation or padding: products of two fit in 62 bits.
+LARGEST = 2**31 - 1
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+NESTED = (list, tuple, range, np.ndarray)
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+IntOrInts = SupportsIndex | Sequence[SupportsIndex]
+Padding = IntOrInts | Sequence[Sequence[SupportsIndex]] | str
+
+
+def show(value: object) -> str:
+    """A value as it stands in a message, long ones cut."""
+    text = f"<array of shape {value.shape}, dtype {value.dtype}>" if isinstance(value, np.ndarray) else repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+# ---------------------------------------------------------------------------- arrays
+
+def array(name: str, value: Any) -> np.ndarray:
+    """A view of anything NumPy can view, or the array that a nested sequence describes."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array: its mask would be lost; use NaN and nan_policy='omit'")
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return np.asarray(value)
+    except Exception as error:
+        kind = ValueError if isinstance(error, ValueError) and isinstance(value, (list, tuple)) else TypeError
+        raise kind(f"{name} must be something NumPy can view as an array, got {type(value).__name__}: {error}") from error
+
+
+def check_dtype(name: str, dtype: np.dtype[Any], allowed: Sequence[str]) -> None:
+    if dtype.name not in allowed:
+        raise TypeError(f"{name} must have one of the dtypes {', '.join(allowed)}, got {dtype}")
+
+
+def channels_last(data_format: str) -> bool:
+    if data_format == "channels_first":
+        return False
+    if data_format == "channels_last":
+        return True
+    kind = ValueError if isinstance(data_format, str) else TypeError
+    raise kind(f"data_format must be 'channels_first' or 'channels_last', got {show(data_format)}")
+
+
+def batched(name: str, x: np.ndarray, ndim: int) -> np.ndarray:
+    """x with a batch axis, which the caller may have left out."""
+    if x.ndim == ndim + 2:
+        return x
+    if x.ndim == ndim + 1:
+        return x[None]
+    raise ValueError(f"{name} must have {ndim} spatial axes, a channel axis and perhaps a batch axis "
+                     f"({ndim + 1} or {ndim + 2} in all), got shape {x.shape}")
+
+
+def spatial(name: str, shape: tuple[int, ...], last: bool) -> tuple[int, ...]:
+    """The spatial part of a shape with a batch axis; no axis of it may be empty."""
+    sizes = shape[1:-1] if last else shape[2:]
+    if 0 in sizes:
+        raise ValueError(f"{name} must have at least one element on every spatial axis, got spatial shape {sizes}")
+    return sizes
+
+
+def with_spatial(shape: tuple[int, ...], sizes: tuple[int, ...], last: bool) -> tuple[int, ...]:
+    """A shape with a batch axis, its spatial part replaced."""
+    return (shape[0], *sizes, shape[-1]) if last else (*shape[:2], *sizes)
+
+
+def out_array(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: np.ndarray) -> np.ndarray:
+    """The caller's output, checked, or a new one."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray or None, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(f"out must have dtype {dtype} in native byte order, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")
+    for x in inputs:
+        if overlap(out, x):
+            raise ValueError("out must not overlap an input in memory, got an overlapping array")
+    if out.size > 1 and any(step == 0 for step, n in zip(out.strides, out.shape, strict=True) if n > 1):
+        raise ValueError("out must have its own memory for every element, got a broadcast array")
+    return out
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays share memory; when that is too hard to tell, they do."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=100_000))
+    except np.exceptions.TooHardError:
+        return True
+
+
+def check_nan(nan_policy: str, x: np.ndarray) -> bool:
+    """Check the policy, and x where NaN is not allowed; whether NaN is to be left out."""
+    if nan_policy == "propagate":
+        return False
+    if nan_policy not in ("omit", "raise"):
+        kind = ValueError if isinstance(nan_policy, str) else TypeError
+        raise kind(f"nan_policy must be 'propagate', 'omit' or 'raise', got {show(nan_policy)}")
+    if x.dtype.name not in FLOATS:
+        return False
+    if nan_policy == "raise" and x.size:
+        with np.errstate(invalid="ignore"):
+            if np.isnan(np.min(x)):
+                raise ValueError("x must not contain NaN with nan_policy='raise', got an array that does")
+    return nan_policy == "omit"
+
+
+def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndarray:
+    """Indices as C-contiguous int64; or as they are, where cypool made them itself."""
+    if as_they_are:
+        return value
+    index = array("indices", value)
+    check_dtype("indices", index.dtype, INTEGERS)
+    if index.shape != expected:
+        raise ValueError(f"indices must have the shape of grad_output {expected}, got {index.shape}")
+    return np.ascontiguousarray(index, np.int64).reshape(expected)
+
+
+# ---------------------------------------------------------------------------- windows
+
+def check_windows(windows: Any, ceil_mode: bool) -> None:
+    """Say what is wrong with windows that are not valid."""
+    for i, axis in enumerate(windows.axes):
+        got = (f"got kernel_size={axis.kernel}, stride={axis.stride}, padding=({axis.padding}, {axis.after}), "
+               f"dilation={axis.dilation}, ceil_mode={ceil_mode} on spatial axis {i} of size {axis.size}")
+        if max(axis.padding, axis.after) >= axis.extent:
+            raise ValueError("padding must leave every window at least one input element: less than "
+                             f"(kernel_size - 1) * dilation + 1 = {axis.extent} on each side, {got}")
+        if axis.out < 1:
+            raise ValueError(f"kernel_size must not reach beyond the padded input (at least one window), {got}")
+        if axis.empty:
+            raise ValueError(f"dilation must leave every window at least one input element, {got}")
+    raise ValueError(f"kernel_size must make windows of less than 2**53 taps, got {windows.taps}")
+
+
+# ---------------------------------------------------------------------------- numbers
+
+def integer(name: str, value: Any, least: int, whole: Any = None) -> int:
+    """One integer of at least `least`; whole is what the caller passed, for the message."""
+    shown = show(value if whole is None else whole)
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, got {shown}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {shown} of type {type(value).__name__}") from None
+    if not least <= number <= LARGEST:
+        raise ValueError(f"{name} must be at least {least} and at most {LARGEST}, got {shown}")
+    return number
+
+
+def per_axis(name: str, value: Any, ndim: int, least: int) -> tuple[int, ...]:
+    """An integer for every axis, or one for each."""
+    if type(value) is int and least <= value <= LARGEST:
+        return (value,) * ndim
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    items = list(value) if isinstance(value, NESTED) else [value] * ndim
+    if len(items) != ndim:
+        raise ValueError(f"{name} must be an integer or {ndim} of them, one per spatial axis, got {show(value)}")
+    return tuple(integer(name, item, least, value) for item in items)
+
+
+def pads(padding: Any, ndim: int) -> tuple[tuple[int, int], ...] | str:
+    """``(before, after)`` for every axis; or "same_upper", "same_lower"."""
+    if isinstance(padding, str):
+        if padding in ("same", "same_upper"):
+            return "same_upper"
+        if padding == "same_lower":
+            return padding
+        if padding != "valid":
+            raise ValueError("padding must be 'valid', 'same', 'same_upper', 'same_lower' or integers, "
+                             f"got {show(padding)}")
+        padding = 0
+    if (not isinstance(padding, NESTED) or np.ndim(padding) == 0 and isinstance(padding, np.ndarray)
+            or not any(isinstance(item, NESTED) and np.shape(item) for item in padding)):
+        return tuple((p, p) for p in per_axis("padding", padding, ndim, 0))
+    if len(padding) != ndim:
+        raise ValueError(f"padding must have one (before, after) pair for each of {ndim} axes, got {show(padding)}")
+    if not all(isinstance(item, NESTED) and len(item) == 2 for item in padding):
+        raise ValueError("padding must be an integer, one integer per axis or one (before, after) pair per axis, "
+                         f"got {show(padding)}")
+    return tuple((integer("padding", item[0], 0, padding), integer("padding", item[1], 0, padding))
+                 for item in padding)
+
+
+def flag(name: str, value: Any) -> bool:
+    if value is True or value is False or isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, (int, np.integer)) and value in (0, 1):
+        return bool(value)
+    raise TypeError(f"{name} must be a bool, got {show(value)}")
+
+
+def divisor(value: Any) -> int | None:
+    """divisor_override: any integer but zero that a double holds exactly."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"divisor_override must be an integer or None, got {show(value)}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"divisor_override must be an integer or None, got {show(value)}") from None
+    if number == 0 or abs(number) > 2**53:
+        raise ValueError(f"divisor_override must not be 0 and at most 2**53 in size, got {number}")
+    return number
+
+
+def threads(value: Any) -> int | None:
+    return None if value is None else integer("num_threads", value, 1)
+
+
+def result_dtype(dtype: Any, natural: np.dtype[Any], allowed: Sequence[str]) -> np.dtype[Any]:
+    """The dtype asked for, or the natural one."""
+    if dtype is None:
+        return natural
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be a NumPy dtype or None, got {show(dtype)}") from error
+    check_dtype("dtype", chosen, allowed)
+    return chosen.newbyteorder("=")
+
+
+def shape(name: str, value: Any, ndim: int | None = None) -> tuple[int, ...]:
+    """A shape as a caller wrote it."""
+    if isinstance(value, str) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"{name} must be a sequence of integers, got {show(value)}")
+    sizes = []
+    for item in value:
+        if isinstance(item, (bool, np.bool_)):
+            raise TypeError(f"{name} must hold integers, got {show(value)}")
+        try:
+            sizes.append(operator.index(item))
+        except TypeError:
+            raise TypeError(f"{name} must hold integers, got {show(value)}") from None
+        if not 0 <= sizes[-1] < 2**62:
+            raise ValueError(f"{name} must hold sizes of at least 0 that memory can hold, got {show(value)}")
+    if ndim is not None and len(sizes) != ndim:
+        raise ValueError(f"{name} must have {ndim} entries, got {show(value)}")
+    total = 1
+    for size in sizes:
+        total *= max(size, 1)
+    if total >= 2**60:
+        raise ValueError(f"{name} must be a shape that memory can hold, got {show(value)}")
+    return tuple(sizes)

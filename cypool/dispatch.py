@@ -1,0 +1,237 @@
+"""Dispatch: which compiled build runs, on how many threads, on which view of the arrays."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from cypool.windows import Axis, Windows, batch
+
+try:
+    from cypool._kernels import cpu
+except ImportError as error:
+    raise ImportError(
+        "cypool's compiled modules cannot be loaded: this is either the source tree, which must be installed first "
+        "(pip install . and then run from another folder), or a broken installation. " + str(error)
+    ) from error
+
+# Numbers shared with the kernels (rows.pxi, types.pxi).
+REDUCTIONS = {name: i for i, name in enumerate(
+    ("max", "min", "sum", "arg_max", "arg_min", "omit_max", "omit_min", "omit_arg_max", "omit_arg_min"))}
+U8, I8, U16, I16, U32, I32, U64, I64, F16, BF16, F32, F64, WIDE = range(13)
+_STORAGE = {"b1": U8, "u1": U8, "i1": I8, "u2": U16, "i2": I16, "u4": U32, "i4": I32, "u8": U64, "i8": I64,
+            "f2": F16, "f4": F32, "f8": F64}
+
+#: Elements below which a call stays on the calling thread: waking another one costs some 10 µs.
+SMALL = 1 << 16
+
+# ---------------------------------------------------------------------------- instruction sets
+
+BUILDS = ("baseline", "avx2", "avx512")
+
+
+@lru_cache
+def available() -> tuple[str, ...]:
+    """The builds that this machine can run, the plainest first."""
+    features = cpu.features()
+    found = []
+    for name in BUILDS:
+        if name == "baseline" or features[name]:
+            if importlib.util.find_spec(f"cypool._kernels.{name}") is not None:
+                found.append(name)
+    return tuple(found)
+
+
+def use(name: str) -> None:
+    """Run on another build from now on.
+
+    Raises
+    ------
+    ValueError
+        If there is no such build, or this machine cannot run it.
+    """
+    global _kernels
+    if name not in available():
+        raise ValueError(f"instruction set must be one of {', '.join(available())} on this machine, got {name!r}")
+    _kernels = importlib.import_module(f"cypool._kernels.{name}")
+
+
+def in_use() -> str:
+    """The name of the build in use."""
+    return _kernels.__name__.rpartition(".")[2]
+
+
+_kernels: ModuleType
+_forced = os.environ.get("CYPOOL_ISA")
+if _forced and _forced not in available():
+    raise ImportError(f"CYPOOL_ISA must be one of {', '.join(available())} on this machine, got {_forced!r}")
+use(_forced or available()[-1])
+
+# ---------------------------------------------------------------------------- threads
+
+_threads: int | None = None
+_forked = False
+
+
+def _quota() -> int | None:
+    """CPUs that a Linux control group grants, where it limits them."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else max(1, -(-int(limit) // int(period)))
+    except (OSError, ValueError):
+        return None
+
+
+_granted = _quota()
+
+
+def _in_child() -> None:
+    global _forked
+    _forked = True          # libgomp's threads did not survive the fork, and it would wait for them for ever
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def default_threads() -> int:
+    """Threads of a call that does not say: those set, else OpenMP's number within the control group's quota."""
+    if _forked:
+        return 1
+    if _threads is not None:
+        return _threads
+    threads: int = cpu.max_threads()
+    return threads if _granted is None else min(threads, _granted)
+
+
+def set_threads(threads: int | None) -> None:
+    global _threads
+    _threads = threads
+
+
+def _threads_for(work: int, asked: int | None) -> int:
+    if work < SMALL or _forked:
+        return 1
+    return min(asked if asked is not None else default_threads(), 1024)
+
+
+# ---------------------------------------------------------------------------- arrays
+
+def storage(dtype: np.dtype[Any]) -> int:
+    """The code of a dtype that `arguments` let through."""
+    return _STORAGE[dtype.str[1:]] if dtype.str[1:] in _STORAGE else BF16
+
+
+def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int:
+    """The element that the loops compute in.
+
+    Max and min: the stored type (float16 and bfloat16: float32), or a wider one where the window has more taps than
+    its ordinals can count. Sums: float, or the smallest integer that no sum can overflow.
+    """
+    if reduction == "sum":
+        if code in (F16, BF16, F32, F64):
+            return F64 if wide_result or code == F64 else F32
+        bits = {U8: 8, I8: 7, U16: 16, I16: 15, U32: 32, I32: 31}.get(code)
+        if bits is None:
+            return WIDE
+        return I32 if taps <= 2 ** (31 - bits) - 1 else I64
+    if code in (F16, BF16):
+        code = F32
+    if "arg" in reduction:
+        for limits, wider in (({U8: 64, I8: 64, U16: 2**14, I16: 2**14}, I32), ({U32: 2**30, I32: 2**30}, I64),
+                              ({F32: 2**23}, F64)):
+            if code in limits and taps > limits[code]:
+                code = wider
+    return code
+
+
+def _axis_fields(axis: Axis) -> tuple[Any, ...]:
+    first, count = axis.table or (None, None)
+    return (axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation, axis.expand, axis.slide,
+            first, count)
+
+
+def _divisor_fields(axis: Axis, padded: bool) -> tuple[int, ...]:
+    return (axis.size, axis.kernel, axis.stride, axis.padding, axis.after, axis.dilation, padded)
+
+
+# Places of an array's axes in the engine's (a, b, d, h, w, c): see engine.pxi. Batch axes stand in for missing
+# spatial ones, so that small planes share a tile; whole planes and scattered gradients keep theirs apart.
+_SHARED = {("first", 1): (0, 2, 4), ("first", 2): (0, 2, 3, 4), ("first", 3): (0, 1, 2, 3, 4),
+           ("last", 1): (2, 4, 5), ("last", 2): (2, 3, 4, 5), ("last", 3): (0, 2, 3, 4, 5)}
+_APART = {("first", 1): (0, 1, 4), ("first", 2): (0, 1, 3, 4), ("first", 3): (0, 1, 2, 3, 4),
+          ("last", 1): (0, 4, 5), ("last", 2): (0, 3, 4, 5), ("last", 3): (0, 2, 3, 4, 5)}
+
+
+def _roles(last: bool, ndim: int, apart: bool) -> tuple[int, ...]:
+    return (_APART if apart else _SHARED)["last" if last else "first", ndim]
+
+
+@lru_cache(maxsize=1024)
+def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Any, forward: Windows | None) -> Any:
+    """A compiled plan: `lead` batch elements in an unused place, divisors of the windows or of the gradient."""
+    ndim = len(windows.axes)
+    axes = [batch(1)] * (3 - ndim) + list(windows.axes)
+    if ndim < 3 and not apart:
+        axes[0] = batch(lead)
+    divisor = divide
+    if isinstance(divide, bool):                    # whether padding counts
+        counted = [batch(1)] * (3 - ndim) + list((forward or windows).axes)
+        if ndim < 3 and not apart:
+            counted[0] = batch(lead)
+        divisor = [_divisor_fields(axis, divide) for axis in counted]
+    height, width = axes[1].size, axes[2].size
+    plane_d = height * width if ndim == 3 else 0
+    return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None, windows.whole,
+                        (plane_d, width))
+
+
+def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
+    """The size of the batch axis that stands in for a missing one."""
+    return 1 if apart or ndim == 3 else shape[0] if last else shape[1]
+
+
+def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: str, *, last: bool,
+                   index: np.ndarray | None = None, divide: Any = None, forward: Windows | None = None,
+                   nan: int = 0, num_threads: int | None = None) -> None:
+    """Reduce the windows of x into y.
+
+    Parameters
+    ----------
+    x, y : arrays with a batch axis
+    windows : of x; `adjoint` ones where x is a gradient
+    reduction : a key of `REDUCTIONS`
+    last : channels last
+    index : C-contiguous int64 (flat positions), int32 or uint8 (ordinals) shaped like y, for the ``arg_`` reductions
+    divide : None, a number, or whether padding counts in an average
+    forward : with a divisor for x's elements instead of y's: the windows it belongs to
+    nan : 0 as it is; 1 for NaN as 0; 2 for NaN as 1 and all else as 0
+    """
+    ndim = len(windows.axes)
+    apart = windows.whole
+    code, result = storage(x.dtype), storage(y.dtype)
+    element = _computed_in(code, reduction, windows.taps, result == F64 or result < F16)
+    plan = _plan(_kernels, windows, _lead(x.shape, last, ndim, apart), apart, divide, forward)
+    _kernels.pool(plan, x, y, index, _roles(last, ndim, apart),
+                  (code, not x.dtype.isnative, result, element), REDUCTIONS[reduction], nan,
+                  _threads_for(max(x.size, y.size), num_threads))
+
+
+def add_chosen(grad: np.ndarray, index: np.ndarray, out: np.ndarray, windows: Windows | None, *, last: bool,
+               num_threads: int | None = None) -> bool:
+    """Add each gradient to the element that was chosen; False if an index lies outside its plane."""
+    ndim = grad.ndim - 2
+    plan = None
+    if windows is not None:
+        plan = _plan(_kernels, windows, 1, True, None, None)
+    code, result = storage(grad.dtype), storage(out.dtype)
+    return bool(_kernels.scatter(plan, grad, index, out, _roles(last, ndim, True),
+                                 (code, not grad.dtype.isnative, result, F64 if code == F64 else F32),
+                                 _threads_for(max(grad.size, out.size), num_threads)))

@@ -1,0 +1,258 @@
+"""Layers: pooling with memory. Call one for the forward, then `backward` for the gradient."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cypool import adaptive, arguments, windowed
+from cypool.windowed import Array
+
+
+class Layer:
+    """What all layers share. A layer's constructor takes its function's arguments, but the array and `out`.
+
+    Attributes
+    ----------
+    settings : dict
+        The arguments, defaults included.
+    parameters, gradients : dict of str to ndarray
+        Learned parameters, and their gradients after `backward`; empty where there are none.
+    """
+
+    #: The function that the layer applies, and the one of its gradient.
+    function: ClassVar[Callable[..., Any]]
+    gradient: ClassVar[Callable[..., Array]]
+    ndim: ClassVar[int]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
+        self._shown = dict(bound.arguments)
+        bound.apply_defaults()
+        self.settings: dict[str, Any] = dict(bound.arguments)
+        self.parameters: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+        self._saved: Any = None
+
+    def __init_subclass__(cls) -> None:
+        if "function" in cls.__dict__:
+            signature = inspect.signature(cls.function)
+            cls.__signature__ = signature.replace(                          # type: ignore[attr-defined]
+                parameters=[p for name, p in signature.parameters.items() if name not in ("x", "out")],
+                return_annotation=inspect.Signature.empty)
+            cls.__doc__ = f"""{cls.__name__}: :func:`cypool.{cls.function.__name__}` as a layer.
+
+    The constructor takes the function's arguments, but the array and `out`; ``layer(x)`` pools, and
+    ``layer.backward(grad_output)`` gives the gradient of the last x.
+
+    Examples
+    --------
+    >>> import cypool
+    >>> layer = cypool.{cls.__name__}({"" if "global" in cls.function.__name__ else "2"})
+    >>> layer
+    {cls.__name__}({"" if "global" in cls.function.__name__ else "kernel_size=2"})
+    """
+
+    def __call__(self, x: ArrayLike) -> Any:
+        """Pool x, and keep what `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like
+
+        Returns
+        -------
+        ndarray, or a tuple with the indices where the layer was asked for them
+        """
+        raise NotImplementedError
+
+    def backward(self, grad_output: ArrayLike) -> Array:
+        """The gradient of the last input.
+
+        Parameters
+        ----------
+        grad_output : array_like of float
+            The gradient of the last output.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward call.
+        """
+        raise NotImplementedError
+
+    def _recall(self) -> Any:
+        if self._saved is None:
+            raise RuntimeError(f"{type(self).__name__}.backward needs a forward call before it")
+        return self._saved
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown.items())})"
+
+
+class _Choice(Layer):
+    """Max and min pooling. What `backward` needs is one byte per output for windows of up to 256 taps."""
+
+    which: ClassVar[str]
+
+    def __call__(self, x: ArrayLike) -> Any:
+        s = self.settings
+        given = arguments.array("x", x)
+        whole = "kernel_size" not in s
+        window = (adaptive.whole_window("x", given.shape, s["data_format"]) if whole else
+                  (s["kernel_size"], s["stride"], s["padding"], s["dilation"], s["ceil_mode"]))
+        ndim = adaptive.dimension("x", given.ndim) if whole else self.ndim
+        flat = arguments.flag("return_indices", s["return_indices"])
+        y, index, windows, _ = windowed.choose(ndim, self.which, given, window, s["data_format"], s["nan_policy"],
+                                               None, s["num_threads"], np.int64 if flat else np.uint8)
+        assert index is not None
+        self._saved = index, None if index.dtype == np.int64 else windows, given.shape
+        if whole:
+            y, index = (adaptive.dropped(a, s["keepdims"], s["data_format"]) for a in (y, index))
+        return (y, index) if flat else y
+
+    def backward(self, grad_output: ArrayLike) -> Array:
+        index, windows, shape = self._recall()
+        s = self.settings
+        ndim = self.ndim or len(shape) - 2
+        grad = arguments.array("grad_output", grad_output)
+        if not self.ndim:
+            grad = adaptive.kept("grad_output", grad, ndim, s["data_format"])
+        if grad.shape != index.shape:
+            raise ValueError(f"grad_output must have the shape of the last output {index.shape}, got {grad.shape}")
+        return windowed.scatter(ndim, grad, index, shape, s["data_format"], None, s["num_threads"], windows)
+
+
+class _Total(Layer):
+    """Average and sum pooling. What `backward` needs is the input's shape."""
+
+    def __call__(self, x: ArrayLike) -> Any:
+        given = arguments.array("x", x)
+        y = type(self).function(given, **self.settings)
+        self._saved = given.shape
+        return y
+
+    def backward(self, grad_output: ArrayLike) -> Array:
+        kept = inspect.signature(type(self).gradient).parameters
+        settings = {name: value for name, value in self.settings.items() if name in kept}
+        return type(self).gradient(grad_output, self._recall(), **settings)
+
+
+class MaxPool1d(_Choice):
+    function, gradient, ndim, which = windowed.max_pool1d, windowed.max_pool1d_backward, 1, "max"
+
+
+class MaxPool2d(_Choice):
+    function, gradient, ndim, which = windowed.max_pool2d, windowed.max_pool2d_backward, 2, "max"
+
+
+class MaxPool3d(_Choice):
+    function, gradient, ndim, which = windowed.max_pool3d, windowed.max_pool3d_backward, 3, "max"
+
+
+class MinPool1d(_Choice):
+    function, gradient, ndim, which = windowed.min_pool1d, windowed.min_pool1d_backward, 1, "min"
+
+
+class MinPool2d(_Choice):
+    function, gradient, ndim, which = windowed.min_pool2d, windowed.min_pool2d_backward, 2, "min"
+
+
+class MinPool3d(_Choice):
+    function, gradient, ndim, which = windowed.min_pool3d, windowed.min_pool3d_backward, 3, "min"
+
+
+class AvgPool1d(_Total):
+    function, gradient, ndim = windowed.avg_pool1d, windowed.avg_pool1d_backward, 1
+
+
+class AvgPool2d(_Total):
+    function, gradient, ndim = windowed.avg_pool2d, windowed.avg_pool2d_backward, 2
+
+
+class AvgPool3d(_Total):
+    function, gradient, ndim = windowed.avg_pool3d, windowed.avg_pool3d_backward, 3
+
+
+class SumPool1d(_Total):
+    function, gradient, ndim = windowed.sum_pool1d, windowed.sum_pool1d_backward, 1
+
+
+class SumPool2d(_Total):
+    function, gradient, ndim = windowed.sum_pool2d, windowed.sum_pool2d_backward, 2
+
+
+class SumPool3d(_Total):
+    function, gradient, ndim = windowed.sum_pool3d, windowed.sum_pool3d_backward, 3
+
+
+class GlobalMaxPool(_Choice):
+    function, gradient, ndim, which = adaptive.global_max_pool, adaptive.global_max_pool_backward, 0, "max"
+
+
+class GlobalAvgPool(_Total):
+    function, gradient, ndim = adaptive.global_avg_pool, adaptive.global_avg_pool_backward, 0
+
+
+class Sequential:
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Layer
+
+    Attributes
+    ----------
+    parameters, gradients : dict of str to ndarray
+        Those of the layers, each name preceded by its layer's place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool
+    >>> net = cypool.Sequential(cypool.MaxPool2d(2), cypool.GlobalAvgPool(keepdims=False))
+    >>> net(np.arange(16.0).reshape(1, 1, 4, 4))
+    array([[10.]])
+    >>> net.backward(np.array([[4.0]]))[0, 0, 1]
+    array([0., 1., 0., 1.])
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        for layer in layers:
+            if not callable(layer) or not hasattr(layer, "backward"):
+                raise TypeError(f"layers must be callable and have a backward method, got {arguments.show(layer)}")
+        self.layers = layers
+
+    def __call__(self, x: ArrayLike) -> Any:
+        """Apply every layer in turn."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        """The gradient of the last input."""
+        for layer in reversed(self.layers):
+            grad_output = layer.backward(grad_output)
+        return grad_output
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        return {f"{i}.{name}": a for i, layer in enumerate(self.layers) for name, a in layer.parameters.items()}
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        return {f"{i}.{name}": a for i, layer in enumerate(self.layers) for name, a in layer.gradients.items()}
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"

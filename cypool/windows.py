@@ -1,0 +1,181 @@
+"""Windows: what each output reads along each axis. Integers only; no array is touched here.
+
+An axis either follows a rule, window ``i`` reading the taps ``i * stride - padding + j * dilation`` for
+``j < kernel`` wherever they lie in ``[0, size)``, or has a table of its first taps and their number. Everything that
+pooling knows of padding, "same", ceil mode, dilation and their adjoints ends here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+#: Windows up to this many times their stride are folded tap by tap; wider ones slide by doubling.
+WIDE = 6
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The windows along one axis.
+
+    Attributes
+    ----------
+    size, out : int
+        Elements in, windows out.
+    kernel, stride, padding, after, dilation : int
+        The rule; ``padding`` elements before, ``after`` behind.
+    expand : int
+        The elements stand this far apart with zeros between (gradients of strided windows); ``size`` counts the zeros.
+    table : pair of arrays, optional
+        First tap and number of taps (``dilation`` apart) of each window, where no rule holds.
+    forward : Axis, optional
+        The axis that a table is the adjoint of; it tells one table from another.
+    """
+
+    size: int
+    out: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    after: int = 0
+    dilation: int = 1
+    expand: int = 1
+    table: tuple[np.ndarray, np.ndarray] | None = field(default=None, compare=False)
+    forward: Axis | None = None
+
+    @property
+    def extent(self) -> int:
+        """Elements from a window's first tap to its last, both counted."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one window and it is the whole axis."""
+        return self.out == 1 and self.kernel == self.size and self.padding == 0 and self.dilation == 1
+
+    @property
+    def slide(self) -> bool:
+        """Whether doubling beats folding tap by tap."""
+        return self.table is None and self.kernel > WIDE * self.stride and self.extent <= 4 * self.size + 64
+
+    @cached_property
+    def empty(self) -> bool:
+        """Whether some window has no element. Only a dilation beyond the input leaves such gaps."""
+        if self.dilation <= self.size:
+            return False
+        origin = np.arange(self.out) * self.stride - self.padding
+        lead = np.maximum(0, -(origin // self.dilation))
+        return bool(np.any(np.minimum(self.kernel, -((origin - self.size) // self.dilation)) <= lead))
+
+    def adjoint(self, last: bool) -> Axis:
+        """The axis of the gradient: which windows each element was in.
+
+        The gradient of a sum over windows is itself a sum over windows of the outputs' gradient. Along the last axis
+        outputs are spread out to where their windows began, which makes a rule of it for every stride.
+        """
+        if last or self.stride == 1:
+            return Axis((self.out - 1) * self.stride + 1, self.size, self.kernel, 1, self.extent - 1 - self.padding,
+                        0, self.dilation, self.stride)
+        if self.dilation == 1:
+            place = np.arange(self.size, dtype=np.int64) + self.padding
+            first = np.maximum(0, -((self.kernel - 1 - place) // self.stride))
+            count = np.maximum(0, np.minimum(self.out - 1, place // self.stride) - first + 1)
+        else:
+            first = np.full(self.size, self.out, np.int64)
+            count = np.zeros(self.size, np.int64)
+            outputs = np.arange(self.out, dtype=np.int64)
+            for tap in range(self.kernel):
+                reached = outputs * self.stride - self.padding + tap * self.dilation
+                inside = (reached >= 0) & (reached < self.size)
+                count[reached[inside]] += 1
+                first[reached[inside]] = np.minimum(first[reached[inside]], outputs[inside])
+        step = self.dilation // int(np.gcd(self.stride, self.dilation))
+        return Axis(self.out, self.size, max(1, int(count.max())), dilation=step, table=(first, count), forward=self)
+
+
+def batch(size: int) -> Axis:
+    """An axis whose windows are its single elements."""
+    return Axis(size, size)
+
+
+def output_size(size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil_mode: bool) -> int:
+    """How many windows fit along an axis; may be less than 1.
+
+    In ceil mode windows may overhang the far edge, but none starts beyond the input or the padding before it.
+    """
+    extent = (kernel - 1) * dilation + 1
+    if ceil_mode:
+        return min(ceil_div(size + before + after - extent, stride) + 1, (size + before - 1) // stride + 1)
+    return (size + before + after - extent) // stride + 1
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int, upper: bool) -> tuple[int, int]:
+    """The padding that makes ``ceil(size / stride)`` windows, an odd one going after (upper) or before."""
+    total = max(0, (ceil_div(size, stride) - 1) * stride + (kernel - 1) * dilation + 1 - size)
+    small, big = total // 2, total - total // 2
+    return (small, big) if upper else (big, small)
+
+
+def counted(axis: Axis, padded: bool) -> np.ndarray:
+    """How many taps of each window an average counts: those on elements, or on padding as well."""
+    origin = np.arange(axis.out) * axis.stride - axis.padding
+    lead = 0 if padded else np.maximum(0, -(origin // axis.dilation))
+    end = axis.size + axis.after if padded else axis.size
+    return np.minimum(axis.kernel, -((origin - end) // axis.dilation)) - lead
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of one call: an axis for each spatial dimension."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.out for axis in self.axes)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def taps(self) -> int:
+        """Taps of a full window."""
+        product = 1
+        for axis in self.axes:
+            product *= axis.kernel
+        return product
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether each window is the whole plane."""
+        return all(axis.whole for axis in self.axes)
+
+    @cached_property
+    def valid(self) -> bool:
+        """Whether there is a window on every axis, and an element in every window."""
+        return self.taps < 2**53 and all(
+            axis.out >= 1 and axis.padding < axis.extent and axis.after < axis.extent and not axis.empty
+            for axis in self.axes)
+
+
+@lru_cache(maxsize=1024)
+def regular(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...],
+            padding: tuple[tuple[int, int], ...], dilation: tuple[int, ...], ceil_mode: bool) -> Windows:
+    """Windows of one size at one stride; an axis with fewer than one window keeps ``out < 1`` for the caller to see."""
+    return Windows(tuple(
+        Axis(n, output_size(n, k, s, p0, p1, d, ceil_mode), k, s, p0, p1, d)
+        for n, k, s, (p0, p1), d in zip(sizes, kernel, stride, padding, dilation, strict=True)))
+
+
+@lru_cache(maxsize=1024)
+def adjoint(windows: Windows) -> Windows:
+    """The windows of the gradient."""
+    axes = windows.axes
+    return Windows(tuple(axis.adjoint(last=i == len(axes) - 1) for i, axis in enumerate(axes)))

@@ -1,0 +1,113 @@
+"""The build of the compiled modules: tables of flags, and two questions to the compiler.
+
+Environment: CYPOOL_NO_OPENMP=1 builds without threads, CYPOOL_DEBUG=1 with bounds checks and assertions,
+CYPOOL_SANITIZE=1 with the address and undefined-behaviour sanitizers.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
+
+DEBUG = os.environ.get("CYPOOL_DEBUG") == "1"
+SANITIZE = os.environ.get("CYPOOL_SANITIZE") == "1"
+NO_OPENMP = os.environ.get("CYPOOL_NO_OPENMP") == "1"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+# No -ffast-math of any kind: NaN must survive. -ffp-contract=off: every build gives the same bits.
+FLAGS = {
+    "unix": ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"],
+    "msvc": ["/O2", "/fp:precise"],
+}
+SANITIZER_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
+                   "-fno-sanitize-recover=undefined"]
+
+# Tried in this order; the first that compiles, links and reports _OPENMP is used: (compile, link).
+OPENMP = {
+    "unix": [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])],
+    "msvc": [(["/openmp"], [])],
+}
+
+# One build of the engine each. `cypool.dispatch` chooses at import.
+INSTRUCTION_SETS = {
+    "baseline": {"unix": [], "msvc": []},
+    "avx2": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
+    "avx512": {"unix": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "msvc": ["/arch:AVX512"]},
+}
+X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in os.environ.get("ARCHFLAGS", "")
+
+PROBE = """
+#include <omp.h>
+#ifndef _OPENMP
+#error no OpenMP
+#endif
+int main(void) { return omp_get_max_threads() < 1; }
+"""
+
+
+def compiles(compiler, source: str, compile_args: list[str], link_args: list[str]) -> bool:
+    """Whether a small program compiles and links with these flags."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "probe.c")
+        path.write_text(source)
+        try:
+            objects = compiler.compile([str(path)], output_dir=folder, extra_postargs=compile_args)
+            compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_args)
+        except (CompileError, LinkError):
+            return False
+    return True
+
+
+class BuildExt(build_ext):
+    """Adds the flags that depend on the compiler."""
+
+    def build_extensions(self) -> None:
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        compile_openmp, link_openmp = self.find_openmp(kind)
+        for extension in self.extensions:
+            name = extension.name.rpartition(".")[2]
+            extension.extra_compile_args += FLAGS[kind] + INSTRUCTION_SETS.get(name, {}).get(kind, [])
+            extension.extra_compile_args += compile_openmp + (SANITIZER_FLAGS if SANITIZE else [])
+            extension.extra_link_args += link_openmp + (SANITIZER_FLAGS if SANITIZE else [])
+        self.parallel = self.parallel or os.cpu_count()
+        super().build_extensions()
+
+    def find_openmp(self, kind: str) -> tuple[list[str], list[str]]:
+        if NO_OPENMP:
+            print("cypool: CYPOOL_NO_OPENMP=1, building without threads", file=sys.stderr)
+            return [], []
+        for compile_args, link_args in OPENMP[kind]:
+            if compiles(self.compiler, PROBE, compile_args, link_args):
+                print(f"cypool: OpenMP found with {' '.join(compile_args)}", file=sys.stderr)
+                return compile_args, link_args
+        print("cypool: WARNING: this compiler has no OpenMP, so cypool will run on one thread. "
+              "On macOS, `brew install libomp` and CPPFLAGS/LDFLAGS pointing at it help.", file=sys.stderr)
+        return [], []
+
+
+def extensions() -> list[Extension]:
+    names = ["cpu", *(name for name in INSTRUCTION_SETS if X86 or name == "baseline")]
+    macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+    return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
+                      include_dirs=[numpy.get_include()]) for name in names]
+
+
+setup(
+    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, nthreads=0 if sys.platform == "win32" else 2),
+    cmdclass={"build_ext": BuildExt},
+)
