@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 
 from cypool import arguments, dispatch
-from cypool._kernels import cpu
 
 
 def set_num_threads(n: int | None) -> None:
@@ -84,15 +83,12 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         own = version("cypool")
     except PackageNotFoundError:
         own = "0+unknown"
-    facts = {
+    facts: dict[str, Any] = {
         "cypool": own,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "compiler": cpu.compiler(),
-        "openmp": cpu.openmp() or "none: one thread",
-        "instruction_set": dispatch.in_use(),
-        "instruction_sets": list(dispatch.available()),
+        **dispatch.facts(),
         "threads": get_num_threads(),
     }
     if mode == "dicts":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cypool.windows import Axis, Windows, batch
+from cypool.windows import Axis, Windows, batch, counted_alike
 
 try:
     from cypool._kernels import cpu
@@ -47,6 +47,12 @@ def available() -> tuple[str, ...]:
             if importlib.util.find_spec(f"cypool._kernels.{name}") is not None:
                 found.append(name)
     return tuple(found)
+
+
+def facts() -> dict[str, object]:
+    """The compiler, OpenMP (year and month of its version) and instruction sets of this installation."""
+    return {"compiler": cpu.compiler(), "openmp": cpu.openmp() or "none: one thread", "instruction_set": in_use(),
+            "instruction_sets": list(available())}
 
 
 def use(name: str) -> None:
@@ -182,15 +188,17 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
     if ndim < 3 and not apart:
         axes[0] = batch(lead)
     divisor = divide
-    if isinstance(divide, bool):                    # whether padding counts
+    if isinstance(divide, bool) and all(counted_alike(axis, divide) for axis in (forward or windows).axes):
+        divisor = (forward or windows).taps
+    elif isinstance(divide, bool):                  # whether padding counts
         counted = [batch(1)] * (3 - ndim) + list((forward or windows).axes)
         if ndim < 3 and not apart:
             counted[0] = batch(lead)
         divisor = [_divisor_fields(axis, divide) for axis in counted]
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
-    return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None, windows.whole,
-                        (plane_d, width))
+    return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None,
+                        windows.whole and forward is None, (plane_d, width))
 
 
 def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
@@ -215,7 +223,7 @@ def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: st
     nan : 0 as it is; 1 for NaN as 0; 2 for NaN as 1 and all else as 0
     """
     ndim = len(windows.axes)
-    apart = windows.whole
+    apart = windows.whole and forward is None
     code, result = storage(x.dtype), storage(y.dtype)
     element = _computed_in(code, reduction, windows.taps, result == F64 or result < F16)
     plan = _plan(_kernels, windows, _lead(x.shape, last, ndim, apart), apart, divide, forward)

@@ -130,6 +130,12 @@ def counted(axis: Axis, padded: bool) -> np.ndarray:
     return np.minimum(axis.kernel, -((origin - end) // axis.dilation)) - lead
 
 
+def counted_alike(axis: Axis, padded: bool) -> bool:
+    """Whether an average counts all taps of every window."""
+    end = axis.size + axis.after if padded else axis.size
+    return (padded or axis.padding == 0) and (axis.out - 1) * axis.stride - axis.padding + axis.extent <= end
+
+
 @dataclass(frozen=True)
 class Windows:
     """The windows of one call: an axis for each spatial dimension."""

@@ -68,6 +68,7 @@ cdef struct Job:
     int nan                 # 0, or 1: NaN becomes 0, 2: NaN becomes 1 and all else 0
     bint whole              # every window is the whole plane
     Py_ssize_t a, b, inner
+    Py_ssize_t channels     # of the caller's array: more than inner where they are dealt out over b
     Py_ssize_t plane_d, plane_h         # steps of the flat index along d and h
     Array x, y
     char* index             # C-contiguous, in y's layout
@@ -80,8 +81,16 @@ cdef struct Job:
     Py_ssize_t divisor_room
 
 
+cdef enum Way:              # how the windows along a row are reduced
+    BY_WINDOWS              # one by one
+    PADDED                  # tap by tap over rows with padding between them
+    MENDED                  # tap by tap over rows without padding; the ends are done again
+    SLIDE                   # by doubling
+
+
 cdef enum:
     BUFFERS = 4
+    LONG = 192              # elements from which on a row is better done on its own
 
 
 cdef struct Scratch:
@@ -98,7 +107,7 @@ cdef struct Tile:
     Py_ssize_t a, b
     Py_ssize_t d0, d1, h0, h1, w0, w1   # outputs
     Py_ssize_t in_d, in_d1, in_h, in_h1, in_w, in_w1        # the inputs they reach
-    Py_ssize_t left, right              # padded columns
+    Py_ssize_t left         # padded columns before them
 
 
 cdef struct Block:          # rows of elements: in a scratch buffer, or (buffer -1) in the caller's array
@@ -224,6 +233,9 @@ cdef void gather_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride, 
     """Stored numbers of any stride and byte order, side by side in native order."""
     cdef Py_ssize_t i, c
     for i in range(n):
+        if inner_stride == size and inner > 1 and not swapped:
+            memcpy(y + i * inner * size, x + i * stride, inner * size)
+            continue
         for c in range(inner):
             copy_number(y + (i * inner + c) * size, x + i * stride + c * inner_stride, size, swapped)
 
@@ -232,6 +244,9 @@ cdef void scatter_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride,
                         Py_ssize_t inner_stride, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i, c
     for i in range(n):
+        if inner_stride == size and inner > 1:
+            memcpy(y + i * stride, x + i * inner * size, inner * size)
+            continue
         for c in range(inner):
             copy_number(y + i * stride + c * inner_stride, x + (i * inner + c) * size, size, False)
 
@@ -476,19 +491,25 @@ cdef inline int64_t tap_offset(const Job* job, int64_t tap) noexcept nogil:
 
 cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h, const char* tap) noexcept nogil:
     """Ordinals become what the caller asked for."""
-    cdef Py_ssize_t n = t.w1 - t.w0, i, c
-    cdef Py_ssize_t row = (((t.a * job.b + t.b) * job.axis[0].out + d) * job.axis[1].out + h) * job.axis[2].out + t.w0
-    cdef char* out = job.index + row * job.inner * job.index_width
+    cdef Py_ssize_t i, c, plane = t.a if job.channels > job.inner else t.a * job.b + t.b
+    cdef Py_ssize_t row = ((plane * job.axis[0].out + d) * job.axis[1].out + h) * job.axis[2].out + t.w0
+    cdef char* out = job.index + row * job.channels * job.index_width
     cdef int64_t* flat
     cdef int64_t base
-    job.rows.ordinals(out, tap, n * job.inner, job.index_width)
+    if job.channels == job.inner:
+        job.rows.ordinals(out, tap, (t.w1 - t.w0) * job.inner, job.index_width)
+    else:
+        out += t.b * job.inner * job.index_width
+        for i in range(t.w1 - t.w0):
+            job.rows.ordinals(out + i * job.channels * job.index_width, tap + i * job.inner * job.rows.size, job.inner,
+                              job.index_width)
     if job.index_width == 8:
-        flat = <int64_t*> out
-        for i in range(n):
+        for i in range(t.w1 - t.w0):
+            flat = <int64_t*> out + i * job.channels
             base = (origin_of(&job.axis[0], d) * job.plane_d + origin_of(&job.axis[1], h) * job.plane_h
                     + origin_of(&job.axis[2], t.w0 + i))
             for c in range(job.inner):
-                flat[i * job.inner + c] = base + tap_offset(job, flat[i * job.inner + c])
+                flat[c] = base + tap_offset(job, flat[c])
 
 
 cdef inline bint packed_output(const Job* job, Py_ssize_t columns) noexcept nogil:
@@ -496,14 +517,13 @@ cdef inline bint packed_output(const Job* job, Py_ssize_t columns) noexcept nogi
 
 
 cdef void finish_row(const Job* job, Scratch* s, const Tile* t, Py_ssize_t d, Py_ssize_t h, char* value,
-                     const char* tap) noexcept nogil:
+                     const char* tap, bint divided) noexcept nogil:
     """Divide, convert and write one row of reduced windows; value may be the output itself."""
     cdef Py_ssize_t columns = t.w1 - t.w0
     cdef Py_ssize_t n = columns * job.inner
     cdef char* out = output(job, t, d, h)
-    cdef char* run
     cdef double* divisor = NULL
-    if job.divided:
+    if job.divided and not divided:
         divisor_row(job, s, d, h, t.w0, t.w1)
         divisor = s.divisor
         if job.rows.floating:
@@ -518,87 +538,139 @@ cdef void finish_row(const Job* job, Scratch* s, const Tile* t, Py_ssize_t d, Py
         write_index(job, t, d, h, tap)
 
 
-cdef void reduce_width(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssize_t pitch, bint blocks) noexcept nogil:
-    """Reduce every row of the tile along itself and write it.
+cdef void finish_rows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t row, Py_ssize_t n, Block y,
+                      Py_ssize_t thin, Block x) noexcept nogil:
+    """Rows row..row+n of the tile, y.row elements apart; only every thin-th window of a row was asked for."""
+    cdef Py_ssize_t rows = t.h1 - t.h0, out = t.w1 - t.w0, i, d, h, size = job.rows.size
+    cdef bint divided = False
+    cdef char* value
+    cdef char* tap
+    cdef int buffer
+    if job.fixed_divisor != 0 and job.divided and job.rows.floating:
+        job.rows.divide(y.value, &job.fixed_divisor, True, (n - 1) * y.row + ((out - 1) * thin + 1) * job.inner)
+        divided = True
+    if y.buffer < 0 and not job.index_width and (divided or not job.divided):
+        return                                      # everything stands where it belongs
+    for i in range(n):
+        d = t.d0 + (row + i) / rows
+        h = t.h0 + (row + i) % rows
+        value = at(y.value, i * y.row, size)
+        tap = at(y.tap, i * y.row, size)
+        if thin > 1:
+            buffer = fresh_block(job, s, y.buffer, x.buffer, -1).buffer
+            job.rows.gather(s.value[buffer], value, thin, job.inner, out)
+            value = s.value[buffer]
+            if tap != NULL:
+                job.rows.gather(s.tap[buffer], tap, thin, job.inner, out)
+                tap = s.tap[buffer]
+        finish_row(job, s, t, d, h, value, tap, divided)
 
-    blocks: window by window, which needs no padding. Otherwise all windows of all rows in flat passes; those that
-    wrap from one row into the next are never written.
-    """
+
+cdef inline Block rows_from(const Job* job, Block x, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
+    """The block from some row on, of planes of so many rows."""
+    cdef Py_ssize_t i = (row / rows) * x.plane + (row % rows) * x.row
+    x.value = at(x.value, i, job.rows.size)
+    x.tap = at(x.tap, i, job.rows.size)
+    return x
+
+
+cdef void reduce_by_windows(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, window by window: no padding needed."""
     cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t size = job.rows.size, inner = job.inner
-    cdef Py_ssize_t out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0
-    cdef Py_ssize_t stride = axis.stride if inner == 1 and not axis.slide else 1
-    cdef Py_ssize_t thin = axis.stride if stride == 1 else 1            # outputs still to be thinned out by this much
-    cdef Py_ssize_t y_h = job.y.h if job.axis[1].out > 1 else job.y.d
-    cdef Py_ssize_t group, groups, i, r, n, xi, y_row, buffer
-    cdef Block y, z
+    cdef Py_ssize_t size = job.rows.size, inner = job.inner, rows = t.h1 - t.h0, out = t.w1 - t.w0, row, i, xi
+    cdef Block y = fresh_block(job, s, x.buffer, -1, -1)
+    cdef Block z
     cdef Window w
-    cdef char* place
-    if blocks or out * inner >= 192 or x.row % stride or x.row != pitch * inner:
-        groups = planes * rows                      # row by row
-    elif x.plane == rows * x.row:
-        groups = 1                                  # all rows in one pass
-    else:
-        groups = planes
-    n = planes * rows / groups                      # rows of a group
-    y = fresh_block(job, s, x.buffer, -1, -1)
-    for group in range(groups):
-        r = group * n
-        xi = (r / rows) * x.plane + (r % rows) * x.row
-        z = x
-        z.value = at(x.value, xi, size)
-        z.tap = at(x.tap, xi, size)
-        place = output(job, t, t.d0 + r / rows, t.h0 + r % rows)
-        if blocks:
-            y.row = out * inner
-            if job.y.direct:
-                y.value = place
-            for i in range(out):
-                w = window(axis, t.w0 + i)
-                xi = (w.first - t.in_w) * inner
-                if inner == 1 and w.count >= 16 and axis.dilation == 1:
-                    job.rows.total(at(y.value, i, size), at(y.tap, i, size), at(z.value, xi, size),
-                                   at(z.tap, xi, size), w.count, w.lead, job.policy)
-                elif w.count > 0:
-                    job.rows.fold(at(y.value, i * inner, size), at(y.tap, i * inner, size), at(z.value, xi, size),
-                                  at(z.tap, xi, size), w.count, axis.dilation * inner, 1, inner, w.lead, 1, job.policy)
-                else:
-                    job.rows.fill(at(y.value, i * inner, size), at(y.tap, i * inner, size), inner, job.policy)
-            finish_row(job, s, t, t.d0 + r / rows, t.h0 + r % rows, y.value, y.tap)
-            continue
-        y_row = x.row / stride
-        if axis.slide:
-            y = slide(job, s, z, ((n - 1) * x.row + span(axis, out) * inner), axis.kernel, axis.dilation * inner, 1)
-        else:
-            if job.y.direct and thin == 1 and (n == 1 or (y_row == out * inner and y_row * size == y_h and (
-                    groups > 1 or planes == 1 or job.y.d == rows * y_h))):
-                y.value = place
+    y.row = out * inner
+    for row in range((t.d1 - t.d0) * rows):
+        z = rows_from(job, x, row, rows)
+        if job.y.direct:
+            y.value = output(job, t, t.d0 + row / rows, t.h0 + row % rows)
+            y.buffer = -1
+        for i in range(out):
+            w = window(axis, t.w0 + i)
+            xi = (w.first - t.in_w) * inner
+            if inner == 1 and w.count >= LANES and axis.dilation == 1:
+                job.rows.total(at(y.value, i, size), at(y.tap, i, size), at(z.value, xi, size), at(z.tap, xi, size),
+                               w.count, 1, 0, w.lead, job.policy)
+            elif w.count > 0:
+                job.rows.fold(at(y.value, i * inner, size), at(y.tap, i * inner, size), at(z.value, xi, size),
+                              at(z.tap, xi, size), w.count, axis.dilation * inner, 1, inner, w.lead, 1, job.policy)
             else:
-                y.value = s.value[y.buffer]
-            job.rows.fold(y.value, y.tap, z.value, z.tap, axis.kernel, axis.dilation * inner, stride,
-                          (n - 1) * y_row + ((out - 1) * thin + 1) * inner, 0, 1, job.policy)
-        for i in range(n):
-            z.value = at(y.value, i * y_row, size)
-            z.tap = at(y.tap, i * y_row, size)
-            if thin > 1:
-                buffer = fresh_block(job, s, y.buffer, x.buffer, -1).buffer
-                job.rows.gather(s.value[buffer], z.value, thin, inner, out)
-                z.value = s.value[buffer]
-                if z.tap != NULL:
-                    job.rows.gather(s.tap[buffer], z.tap, thin, inner, out)
-                    z.tap = s.tap[buffer]
-            finish_row(job, s, t, t.d0 + (r + i) / rows, t.h0 + (r + i) % rows, z.value, z.tap)
+                job.rows.fill(at(y.value, i * inner, size), at(y.tap, i * inner, size), inner, job.policy)
+        finish_rows(job, s, t, row, 1, y, 1, x)
 
 
-cdef inline bint by_blocks(const Job* job) noexcept nogil:
-    """Whether windows along a row are reduced one by one: where they are irregular, where a strided window spans
-    whole channel vectors, or where it is long and shares little with its neighbours."""
+cdef void fold_mended(const Job* job, const Tile* t, Block x, Block y, Py_ssize_t rows) noexcept nogil:
+    """Rows of a plane as one long run, no padding between them. Windows that reach over a row's ends, into its
+    neighbours, are done again, a column at a time."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t size = job.rows.size, reach_over = (axis.kernel - 1) * axis.dilation, i
+    cdef Window w
+    job.rows.fold(at(y.value, axis.padding, size), at(y.tap, axis.padding, size), x.value, x.tap, axis.kernel,
+                  axis.dilation, 1, rows * axis.size - reach_over, 0, 1, job.policy)
+    for i in range(reach_over):
+        if i >= axis.padding:                       # columns at the far end
+            i += axis.size - reach_over
+        w = window(axis, i)
+        job.rows.mend(at(y.value, i, size), at(y.tap, i, size), at(x.value, w.first, size), at(x.tap, w.first, size),
+                      w.count, axis.dilation, axis.size, rows, w.lead, job.policy)
+
+
+cdef void reduce_flat(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssize_t pitch, Way way) noexcept nogil:
+    """Width, all windows of all rows in flat passes; those that wrap from one row into the next are never written."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t inner = job.inner, out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0
+    cdef Py_ssize_t stride = axis.stride if inner == 1 and way != SLIDE else 1
+    cdef Py_ssize_t thin = axis.stride / stride         # outputs still to be thinned out
+    cdef Py_ssize_t n = planes * rows                   # rows of one pass
+    cdef Py_ssize_t y_h = job.y.h if job.axis[1].out > 1 else job.y.d
+    cdef Py_ssize_t row, y_row = x.row / stride
+    cdef bint in_place
+    cdef Block y, z
+    if way != MENDED and (out * inner >= LONG or x.row % stride or x.row != pitch * inner):
+        n = 1
+    elif x.plane != rows * x.row:
+        n = rows
+    in_place = job.y.direct and thin == 1 and (n == 1 or (
+        y_row == out * inner and y_row * job.rows.size == y_h and (n == rows or job.y.d == rows * y_h)))
+    row = 0
+    while row < planes * rows:
+        z = rows_from(job, x, row, rows)
+        if way == SLIDE:
+            y = slide(job, s, z, (n - 1) * x.row + span(axis, out) * inner, axis.kernel, axis.dilation * inner, 1)
+        else:
+            y = fresh_block(job, s, x.buffer, -1, -1)
+            if in_place:
+                y.value = output(job, t, t.d0 + row / rows, t.h0 + row % rows)
+                y.buffer = -1
+            if way == MENDED:
+                fold_mended(job, t, z, y, n)
+            else:
+                job.rows.fold(y.value, y.tap, z.value, z.tap, axis.kernel, axis.dilation * inner, stride,
+                              (n - 1) * y_row + ((out - 1) * thin + 1) * inner, 0, 1, job.policy)
+        y.row = y_row
+        finish_rows(job, s, t, row, n, y, thin, x)
+        row += n
+
+
+cdef Way choose_way(const Job* job) noexcept nogil:
+    """How the windows along a row are reduced; from the windows alone, so that no result depends on tiles or threads."""
     cdef const Axis* axis = &job.axis[2]
     if axis.first != NULL:
-        return True
-    if job.inner > 1:
-        return axis.stride > 1 and job.inner >= 8 and not axis.slide
-    return axis.kernel >= 32 and axis.dilation == 1 and axis.stride * 8 >= axis.kernel
+        return BY_WINDOWS                           # irregular
+    if job.inner > 1 and axis.stride > 1 and job.inner >= 8 and not axis.slide:
+        return BY_WINDOWS                           # every window spans whole channel vectors
+    if job.inner == 1 and axis.kernel >= 2 * LANES and axis.dilation == 1 and axis.stride * 8 >= axis.kernel:
+        return BY_WINDOWS                           # long, and shares little with its neighbours
+    if axis.kernel * axis.dilation > 4 * axis.size + 64:
+        return BY_WINDOWS                           # mostly padding
+    if axis.slide:
+        return SLIDE
+    if job.inner == 1 and axis.stride == 1 and axis.out == axis.size and 2 <= axis.kernel <= 7 and axis.size < LONG \
+            and axis.size > (axis.kernel - 1) * axis.dilation:
+        return MENDED
+    return PADDED
 
 
 cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil:
@@ -606,7 +678,7 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     cdef Block block
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t origin, pitch, rest = index
-    cdef bint blocks = by_blocks(job)
+    cdef Way way = choose_way(job)
     t.w0 = (rest % job.tiles_w) * job.tile_w
     rest /= job.tiles_w
     t.h0 = (rest % job.tiles_h) * job.tile_h
@@ -621,18 +693,21 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     reach(&job.axis[0], t.d0, t.d1, &t.in_d, &t.in_d1)
     reach(&job.axis[1], t.h0, t.h1, &t.in_h, &t.in_h1)
     reach(axis, t.w0, t.w1, &t.in_w, &t.in_w1)
-    t.left = t.right = 0
+    t.left = 0
     pitch = t.in_w1 - t.in_w
-    if not blocks:
+    if way == SLIDE or way == PADDED:
         origin = t.w0 * axis.stride - axis.padding
         t.left = t.in_w - origin if t.in_w1 > t.in_w else 0
         pitch = max(span(axis, t.w1 - t.w0), t.left + pitch)
-        if job.inner == 1 and not axis.slide and (t.h1 - t.h0) * (t.d1 - t.d0) > 1:
+        if job.inner == 1 and way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1:
             pitch = ceil_div(pitch, axis.stride) * axis.stride
     block = source_block(job, s, &t)
     block = reduce_depth(job, s, &t, block)
     block = reduce_height(job, s, &t, block, pitch)
-    reduce_width(job, s, &t, block, pitch, blocks)
+    if way == BY_WINDOWS:
+        reduce_by_windows(job, s, &t, block)
+    else:
+        reduce_flat(job, s, &t, block, pitch, way)
 
 
 # ---------------------------------------------------------------------------- whole planes
@@ -679,16 +754,17 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
     cdef Py_ssize_t chunk = 2048 if job.inner == 1 else CHAIN
     cdef Py_ssize_t flat = 0, count = 0, width
     cdef bint one_row = flat_plane(job)
+    cdef bint in_place = job.x.direct and one_row and job.x.w == job.rows.size * job.inner
     cdef const char* x
     while flat < n:
         width = min(chunk, n - flat)
-        if job.x.direct and one_row:
+        if in_place:
             x = plane + flat * job.x.w
         else:
             load_stretch(job, s, plane, flat, width, one_row)
             x = s.value[BUFFERS - 1]
         if job.inner == 1:
-            job.rows.total(s.value[0], s.tap[0], x, NULL, width, flat, job.policy)
+            job.rows.total(s.value[0], s.tap[0], x, NULL, width, 1, 0, flat, job.policy)
         else:
             job.rows.fold(s.value[0], s.tap[0], x, NULL, width, job.inner, 1, job.inner, flat, 1, job.policy)
         if width == n:
@@ -706,16 +782,30 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
 
 cdef void pool_planes(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil:
     """A tile of the whole-plane form: job.tile_w neighbouring planes."""
-    cdef Py_ssize_t plane
+    cdef Py_ssize_t plane, first = index * job.tile_w, size = job.rows.size
+    cdef Py_ssize_t n = job.axis[0].size * job.axis[1].size * job.axis[2].size
+    cdef Py_ssize_t planes = min(job.tile_w, job.a * job.b - first)
+    cdef char* y
     cdef Tile t
     cdef int buffer
+    if (job.inner == 1 and n <= 2048 and job.x.direct and job.y.direct and not job.index_width and flat_plane(job)
+            and job.x.w == size and (not job.divided or job.fixed_divisor != 0)
+            and (job.a == 1 or job.x.a == job.b * job.x.b) and (job.b == 1 or job.y.b == size)
+            and (job.a == 1 or job.y.a == job.b * size)):
+        # small planes in a row, results in a row: one loop
+        y = job.y.data + first * size
+        job.rows.total(y, NULL, job.x.data + first * (job.x.b if job.b > 1 else job.x.a), NULL, n, planes,
+                       (job.x.b if job.b > 1 else job.x.a) / size, 0, job.policy)
+        if job.divided:
+            job.rows.divide(y, &job.fixed_divisor, True, planes)
+        return
     t.d0 = t.h0 = t.w0 = 0
     t.w1 = 1
-    for plane in range(index * job.tile_w, min((index + 1) * job.tile_w, job.a * job.b)):
+    for plane in range(first, first + planes):
         t.a = plane / job.b
         t.b = plane % job.b
         buffer = pool_plane(job, s, job.x.data + t.a * job.x.a + t.b * job.x.b)
-        finish_row(job, s, &t, 0, 0, s.value[buffer], s.tap[buffer])
+        finish_row(job, s, &t, 0, 0, s.value[buffer], s.tap[buffer], False)
 
 
 # ---------------------------------------------------------------------------- tiles and scratch
@@ -932,6 +1022,22 @@ cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns
             and x.a % size == 0 and x.b % size == 0 and x.d % size == 0 and x.h % size == 0)
 
 
+cdef void deal_out_channels(Job* job) noexcept:
+    """Many channels times a wide window overflow the caches: work on some channels at a time."""
+    cdef Py_ssize_t part = 64
+    job.channels = job.inner
+    if job.inner <= part or job.b > 1 or job.whole or not (
+            job.axis[0].slide or job.axis[1].slide or job.axis[2].slide):
+        return
+    while part > 8 and job.inner % part:
+        part -= 1
+    if job.inner % part == 0:
+        job.b = job.inner / part
+        job.inner = part
+        job.x.b = part * job.x.c
+        job.y.b = part * job.y.c
+
+
 def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple codes, int reduction, int nan, int threads):
     """Run a plan.
 
@@ -961,6 +1067,7 @@ def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple code
     job.a, job.b, job.inner = dims[0], dims[1], dims[5]
     describe(&job.x, x, role, codes[0], codes[1])
     describe(&job.y, y, role, codes[2], False)
+    deal_out_channels(&job)
     job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
                     and job.axis[2].expand == 1)
     job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)

@@ -38,21 +38,22 @@ ctypedef fused Reduction:
 
 
 cdef inline Element reduce(Element a, Element b, const Reduction* r) noexcept nogil:
-    """The reduction of two values; a tie keeps a. The bitwise `|` is what lets compilers vectorise it."""
+    """The reduction of two values. Two plain selections compile to a maximum and a masked move, without branches."""
+    cdef Element m
     if Element is Wide:
         return wide_add(a, b)
     elif Reduction is Sum:
         return a + b
-    elif Reduction is Max:
-        return a if (a >= b) | (a != a) else b
-    elif Reduction is Min:
-        return a if (a <= b) | (a != a) else b
-    elif Reduction is OmitMax:
-        return a if (a >= b) | (b != b) else b
-    elif Reduction is OmitMin:
-        return a if (a <= b) | (b != b) else b
+    elif Reduction is Max or Reduction is OmitMax:
+        m = a if a > b else b
+    elif Reduction is Min or Reduction is OmitMin:
+        m = a if a < b else b
     else:
         return a
+    if Reduction is OmitMax or Reduction is OmitMin:
+        return a if b != b else m
+    else:
+        return a if a != a else m
 
 
 cdef inline bint beats(Element b, Element b_tap, Element a, Element a_tap, const Reduction* r) noexcept nogil:

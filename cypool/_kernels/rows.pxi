@@ -1,6 +1,7 @@
 # Row loops: the only loops that touch every element. Each is written once, for every element and reduction.
 #
 # y, x: values; y_tap, x_tap: their ordinals under an Arg policy (x_tap may be NULL: no taps met yet), else NULL.
+# Reductions of several taps nest to the right: gcc does not vectorise a reduction whose first operand is another one.
 # Whoever calls a loop sees to it that y overlaps no input, except where a comment says "in place".
 
 cdef enum:
@@ -22,7 +23,7 @@ cdef inline void triple(Element* y, const Element* x, Py_ssize_t step, Py_ssize_
     cdef const Element* b = x + step
     cdef const Element* c = b + step
     for i in range(n):
-        y[i] = reduce(reduce(x[i * stride], b[i * stride], r), c[i * stride], r)
+        y[i] = reduce(x[i * stride], reduce(b[i * stride], c[i * stride], r), r)
 
 
 cdef inline void quadruple(Element* y, const Element* x, Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n,
@@ -32,7 +33,7 @@ cdef inline void quadruple(Element* y, const Element* x, Py_ssize_t step, Py_ssi
     cdef const Element* c = b + step
     cdef const Element* d = c + step
     for i in range(n):
-        y[i] = reduce(reduce(x[i * stride], b[i * stride], r), reduce(c[i * stride], d[i * stride], r), r)
+        y[i] = reduce(x[i * stride], reduce(b[i * stride], reduce(c[i * stride], d[i * stride], r), r), r)
 
 
 cdef inline void append(Element* y, const Element* x, Py_ssize_t step, int taps, Py_ssize_t stride, Py_ssize_t n,
@@ -146,8 +147,34 @@ cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_ta
         fold_stride(y, y_tap, x, x_tap, taps, step, 1, n, tap, tap_step, r)
     elif stride == 2:
         fold_stride(y, y_tap, x, x_tap, taps, step, 2, n, tap, tap_step, r)
+    elif stride == 4:
+        fold_stride(y, y_tap, x, x_tap, taps, step, 4, n, tap, tap_step, r)
     else:
         fold_stride(y, y_tap, x, x_tap, taps, step, stride, n, tap, tap_step, r)
+
+
+cdef void mend(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps, Py_ssize_t step,
+               Py_ssize_t stride, Py_ssize_t n, int64_t tap, const Reduction* r) noexcept nogil:
+    """y[i * stride] = reduction over j < taps of x[i * stride + j * step]: a column of a plane."""
+    cdef Py_ssize_t i, j
+    cdef Element value, b, b_tap, value_tap
+    cdef bint better
+    for i in range(n):
+        value = x[i * stride]
+        if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
+            if Element is not Wide:
+                value_tap = <Element> (tap + (0 if x_tap == NULL else <int64_t> x_tap[i * stride]))
+                for j in range(1, taps):
+                    b = x[i * stride + j * step]
+                    b_tap = <Element> (tap + j + (0 if x_tap == NULL else <int64_t> x_tap[i * stride + j * step]))
+                    better = beats(b, b_tap, value, value_tap, r)
+                    value = b if better else value
+                    value_tap = b_tap if better else value_tap
+                y_tap[i * stride] = value_tap
+        else:
+            for j in range(1, taps):
+                value = reduce(value, x[i * stride + j * step], r)
+        y[i * stride] = value
 
 
 cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t n,
@@ -164,47 +191,61 @@ cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_t
         append(y, x, 0, 1, 1, n, r)
 
 
-cdef void total(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t n, int64_t tap,
-                const Reduction* r) noexcept nogil:
-    """y[0] = reduction of a run: lane l takes the elements l, l + LANES, ..., then the lanes are merged."""
+cdef inline void halve(Element* lane, Py_ssize_t n, const Reduction* r) noexcept nogil:
+    """In place: the upper n lanes onto the lower n."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        lane[i] = reduce(lane[i], lane[i + n], r)
+
+
+cdef inline Element total_value(const Element* x, Py_ssize_t n, const Reduction* r) noexcept nogil:
+    """Reduction of a run: lane l takes the elements l, l + LANES, ..., then the lanes are merged pairwise."""
     cdef Element lane[LANES]
-    cdef Element lane_tap[LANES]
-    cdef Py_ssize_t i, j, lanes = min(n, <Py_ssize_t> LANES)
-    cdef Element b_tap
-    cdef bint better
-    for i in range(lanes):
+    cdef Element value
+    cdef Py_ssize_t i, j
+    if n < LANES:
+        value = x[0]
+        for i in range(1, n):
+            value = reduce(value, x[i], r)
+        return value
+    for i in range(16):
         lane[i] = x[i]
-    if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
-        if Element is not Wide:
-            for i in range(lanes):
-                lane_tap[i] = <Element> (tap + i + (0 if x_tap == NULL else <int64_t> x_tap[i]))
-            j = LANES
-            while j < n:
-                for i in range(min(n - j, <Py_ssize_t> LANES)):
-                    b_tap = <Element> (tap + j + i + (0 if x_tap == NULL else <int64_t> x_tap[j + i]))
-                    better = beats(x[j + i], b_tap, lane[i], lane_tap[i], r)
-                    lane[i] = x[j + i] if better else lane[i]
-                    lane_tap[i] = b_tap if better else lane_tap[i]
-                j += LANES
-            for i in range(1, lanes):
-                if beats(lane[i], lane_tap[i], lane[0], lane_tap[0], r):
-                    lane[0] = lane[i]
-                    lane_tap[0] = lane_tap[i]
-            y_tap[0] = lane_tap[0]
-    else:
-        j = LANES
-        while j + LANES <= n:
-            for i in range(LANES):
-                lane[i] = reduce(lane[i], x[j + i], r)
-            j += LANES
-        for i in range(n - j):
+    j = LANES
+    while j + LANES <= n:
+        for i in range(16):
             lane[i] = reduce(lane[i], x[j + i], r)
-        while lanes > 1:                            # upper half onto lower half
-            j = (lanes + 1) // 2
-            for i in range(lanes - j):
-                lane[i] = reduce(lane[i], lane[i + j], r)
-            lanes = j
-    y[0] = lane[0]
+        j += LANES
+    for i in range(n - j):
+        lane[i] = reduce(lane[i], x[j + i], r)
+    halve(lane, 8, r)
+    halve(lane, 4, r)
+    halve(lane, 2, r)
+    return reduce(lane[0], lane[1], r)
+
+
+cdef void total(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t n, Py_ssize_t runs,
+                Py_ssize_t pitch, int64_t tap, const Reduction* r) noexcept nogil:
+    """y[k] = reduction of n elements from x[k * pitch] on, for k < runs."""
+    cdef Element value, value_tap, b_tap
+    cdef Py_ssize_t i, k
+    cdef bint better
+    for k in range(runs):
+        if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
+            if Element is not Wide:
+                value = x[0]
+                value_tap = <Element> (tap + (0 if x_tap == NULL else <int64_t> x_tap[0]))
+                for i in range(1, n):
+                    b_tap = <Element> (tap + i + (0 if x_tap == NULL else <int64_t> x_tap[i]))
+                    better = beats(x[i], b_tap, value, value_tap, r)
+                    value = x[i] if better else value
+                    value_tap = b_tap if better else value_tap
+                y[k] = value
+                y_tap[k] = value_tap
+        else:
+            y[k] = total_value(x, n, r)
+        x += pitch
+        if x_tap != NULL:
+            x_tap += pitch
 
 
 cdef void fill(Element* y, Element* y_tap, Py_ssize_t n, const Reduction* r) noexcept nogil:
@@ -290,8 +331,11 @@ ctypedef void (*Load)(char*, const char*, Py_ssize_t, int) noexcept nogil
 ctypedef void (*Store)(char*, const char*, const double*, Py_ssize_t, int) noexcept nogil
 ctypedef void (*Fold)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                       int64_t, int64_t, const void*) noexcept nogil
+ctypedef void (*Mend)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                      int64_t, const void*) noexcept nogil
 ctypedef void (*Merge)(char*, char*, const char*, const char*, Py_ssize_t, const void*) noexcept nogil
-ctypedef void (*Total)(char*, char*, const char*, const char*, Py_ssize_t, int64_t, const void*) noexcept nogil
+ctypedef void (*Total)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int64_t,
+                       const void*) noexcept nogil
 ctypedef void (*Fill)(char*, char*, Py_ssize_t, const void*) noexcept nogil
 ctypedef void (*Divide)(char*, const double*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
@@ -307,6 +351,7 @@ cdef struct Rows:           # the row loops of one element under one reduction
     Load load
     Store store
     Fold fold
+    Mend mend
     Merge merge
     Total total
     Fill fill
@@ -326,6 +371,7 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.load = <Load> load[Element]
     rows.store = <Store> store[Element]
     rows.fold = <Fold> fold[Element, Reduction]
+    rows.mend = <Mend> mend[Element, Reduction]
     rows.merge = <Merge> merge[Element, Reduction]
     rows.total = <Total> total[Element, Reduction]
     rows.fill = <Fill> fill[Element, Reduction]

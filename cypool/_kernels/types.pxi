@@ -285,6 +285,21 @@ cdef inline void store_as(Storage* y, const Element* x, const double* divisor, P
     cdef Py_ssize_t i
     cdef Storage tag = 0
     cdef Wide value
+    cdef double by, least
+    if Element is int32_t or Element is int64_t:
+        # below 2**51 a rounded quotient is neither half of an integer nor equal to one by rounding
+        least = 0
+        if Element is int64_t:
+            for i in range(n):
+                least = max(least, <double> x[i] if x[i] >= 0 else -<double> x[i])
+        if least < 2251799813685248.0 and not (divisor == NULL and (Storage is int64_t or Storage is uint64_t)):
+            for i in range(n):
+                by = 1 if divisor == NULL else divisor[i]
+                if Storage is float or Storage is double:
+                    y[i] = <Storage> (<double> x[i] / by)
+                else:
+                    y[i] = saturate(<double> x[i] / by, tag)
+            return
     for i in range(n):
         if Element is float or Element is double:
             if Storage is float or Storage is double:
