@@ -31,14 +31,17 @@ def dropped(y: Array, keepdims: Any, data_format: Any) -> Array:
     return y.reshape(y.shape[0], y.shape[-1] if arguments.channels_last(data_format) else y.shape[1])
 
 
-def kept(name: str, y: Any, ndim: int, data_format: Any) -> Array:
+def kept(name: str, y: Any, ndim: int, data_format: Any, allowed: Sequence[str] = arguments.FLOATS) -> Array:
     """y with its spatial axes of length 1, which the caller may have dropped."""
     array = arguments.array(name, y)
-    if array.ndim != 2:
-        return array
+    arguments.check_dtype(name, array.dtype, allowed)
+    last = arguments.channels_last(data_format)
     middle = (1,) * ndim
-    return array.reshape((array.shape[0], *middle, array.shape[1]) if arguments.channels_last(data_format)
-                         else (*array.shape, *middle))
+    if array.ndim == ndim + 2 and (array.shape[1:-1] if last else array.shape[2:]) == middle:
+        return array
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (N, C), or spatial axes of length 1 as well, got {array.shape}")
+    return array.reshape((array.shape[0], *middle, array.shape[1]) if last else (*array.shape, *middle))
 
 
 def _out(out: Any, shape: tuple[int, ...], keepdims: Any, data_format: Any) -> Any:
@@ -156,7 +159,7 @@ def global_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
     """
     ndim = dimension("input_shape", len(arguments.shape("input_shape", input_shape)))
     return scatter(ndim, kept("grad_output", grad_output, ndim, data_format),
-                   kept("indices", indices, ndim, data_format), input_shape, data_format, out, num_threads)
+                   kept("indices", indices, ndim, data_format, arguments.INTEGERS), input_shape, data_format, out, num_threads)
 
 
 def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format = "channels_first",
@@ -205,7 +208,7 @@ def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format 
     ndim = dimension("x", given.ndim)
     window = whole_window("x", given.shape, data_format)
     place = _out(out, given.shape, keepdims, data_format)
-    y = add(ndim, given, window, True, data_format, nan_policy, dtype, place, num_threads)
+    y = add(ndim, given, window, "valid", data_format, nan_policy, dtype, place, num_threads)
     return dropped(y, keepdims, data_format) if out is None else out
 
 
@@ -252,4 +255,4 @@ def global_avg_pool_backward(grad_output: ArrayLike, input_shape: Sequence[Suppo
     shape = arguments.shape("input_shape", input_shape)
     ndim = dimension("input_shape", len(shape))
     return spread(ndim, kept("grad_output", grad_output, ndim, data_format), shape,
-                  whole_window("input_shape", shape, data_format), True, data_format, out, num_threads)
+                  whole_window("input_shape", shape, data_format), "valid", data_format, out, num_threads)

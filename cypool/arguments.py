@@ -138,6 +138,8 @@ def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndar
     check_dtype("indices", index.dtype, INTEGERS)
     if index.shape != expected:
         raise ValueError(f"indices must have the shape of grad_output {expected}, got {index.shape}")
+    if index.dtype == np.uint64 and index.size and index.max() >= 2**63:
+        raise ValueError(f"indices must be at least 0 and less than the input's spatial volume, got {index.max()}")
     return np.ascontiguousarray(index, np.int64).reshape(expected)
 
 

@@ -8,7 +8,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -130,6 +130,11 @@ def _threads_for(work: int, asked: int | None) -> int:
 
 # ---------------------------------------------------------------------------- arrays
 
+#: What sums are divided by: nothing, a number, each window's valid taps, or those on padding as well. No bool: as a
+#: key of a cache it would be taken for a number.
+Divide = int | Literal["valid", "padded"] | None
+
+
 def storage(dtype: np.dtype[Any]) -> int:
     """The code of a dtype that `arguments` let through."""
     return _STORAGE[dtype.str[1:]] if dtype.str[1:] in _STORAGE else BF16
@@ -181,20 +186,21 @@ def _roles(last: bool, ndim: int, apart: bool) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Any, forward: Windows | None) -> Any:
+def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Divide, forward: Windows | None) -> Any:
     """A compiled plan: `lead` batch elements in an unused place, divisors of the windows or of the gradient."""
     ndim = len(windows.axes)
     axes = [batch(1)] * (3 - ndim) + list(windows.axes)
     if ndim < 3 and not apart:
         axes[0] = batch(lead)
-    divisor = divide
-    if isinstance(divide, bool) and all(counted_alike(axis, divide) for axis in (forward or windows).axes):
+    divisor: Any = divide
+    padded = divide == "padded"
+    if isinstance(divide, str) and all(counted_alike(axis, padded) for axis in (forward or windows).axes):
         divisor = (forward or windows).taps
-    elif isinstance(divide, bool):                  # whether padding counts
+    elif isinstance(divide, str):
         counted = [batch(1)] * (3 - ndim) + list((forward or windows).axes)
         if ndim < 3 and not apart:
             counted[0] = batch(lead)
-        divisor = [_divisor_fields(axis, divide) for axis in counted]
+        divisor = [_divisor_fields(axis, padded) for axis in counted]
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
     return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None,
@@ -207,7 +213,7 @@ def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
 
 
 def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: str, *, last: bool,
-                   index: np.ndarray | None = None, divide: Any = None, forward: Windows | None = None,
+                   index: np.ndarray | None = None, divide: Divide = None, forward: Windows | None = None,
                    nan: int = 0, num_threads: int | None = None) -> None:
     """Reduce the windows of x into y.
 
@@ -218,7 +224,7 @@ def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: st
     reduction : a key of `REDUCTIONS`
     last : channels last
     index : C-contiguous int64 (flat positions), int32 or uint8 (ordinals) shaped like y, for the ``arg_`` reductions
-    divide : None, a number, or whether padding counts in an average
+    divide : what to divide by
     forward : with a divisor for x's elements instead of y's: the windows it belongs to
     nan : 0 as it is; 1 for NaN as 0; 2 for NaN as 1 and all else as 0
     """

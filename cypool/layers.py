@@ -230,7 +230,7 @@ class Sequential:
 
     def __init__(self, *layers: Any) -> None:
         for layer in layers:
-            if not callable(layer) or not hasattr(layer, "backward"):
+            if isinstance(layer, type) or not callable(layer) or not hasattr(layer, "backward"):
                 raise TypeError(f"layers must be callable and have a backward method, got {arguments.show(layer)}")
         self.layers = layers
 

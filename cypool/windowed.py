@@ -83,9 +83,9 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     return result
 
 
-def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: Any, data_format: Any, nan_policy: Any, dtype: Any,
+def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divide, data_format: Any, nan_policy: Any, dtype: Any,
         out: Any, num_threads: Any) -> Array:
-    """Sums, divided as `divide` says: None, by a number, or by taps (True: on padding too)."""
+    """Sums, divided as `divide` says: see `dispatch.Divide`."""
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, (*arguments.FLOATS, *arguments.INTEGERS))
     last = arguments.channels_last(data_format)
@@ -107,7 +107,7 @@ def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: Any, data_form
     return y
 
 
-def add_present(x: Array, y: Array, windows: Windows, divide: Any, last: bool, threads: int | None) -> None:
+def add_present(x: Array, y: Array, windows: Windows, divide: dispatch.Divide, last: bool, threads: int | None) -> None:
     """Sums or averages of what is not NaN: one pass adds it up, one counts what is missing."""
     exact = windows.taps > 2**24 or "float64" in (x.dtype.name, y.dtype.name) or y.dtype.kind in "iu"
     total = np.empty(y.shape, np.float64 if exact else np.float32)
@@ -116,7 +116,7 @@ def add_present(x: Array, y: Array, windows: Windows, divide: Any, last: bool, t
     if divide is not None:
         dispatch.reduce_windows(x, missing, windows, "sum", last=last, nan=2, num_threads=threads)
         present = taps(windows, False, last) - missing
-        by = divide if not isinstance(divide, bool) else taps(windows, divide, last) - missing
+        by = taps(windows, divide == "padded", last) - missing if isinstance(divide, str) else divide
         with np.errstate(divide="ignore", invalid="ignore"):
             np.divide(total, by, out=total)
         total[present == 0] = np.nan
@@ -140,8 +140,8 @@ def taps(windows: Windows, padded: bool, last: bool) -> Array:
     return product[..., None] if last else product
 
 
-def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[Any, ...], divide: Any, data_format: Any,
-           out: Any, num_threads: Any) -> Array:
+def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[Any, ...], divide: dispatch.Divide,
+           data_format: Any, out: Any, num_threads: Any) -> Array:
     """The gradient of sums and averages: sums over the adjoint windows."""
     grad = arguments.array("grad_output", grad_output)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
@@ -468,12 +468,12 @@ def _avg_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
                divide(count_include_pad, divisor_override, padding), data_format, nan_policy, dtype, out, num_threads)
 
 
-def divide(count_include_pad: Any, divisor_override: Any, padding: Any) -> int | bool:
-    """What an average divides by: a number, or taps, those on padding too if True."""
+def divide(count_include_pad: Any, divisor_override: Any, padding: Any) -> dispatch.Divide:
+    """What an average divides by: a number, or its "valid" taps, or "padded" ones as well."""
     include = arguments.flag("count_include_pad", count_include_pad)
     override = arguments.divisor(divisor_override)
     if override is None:
-        return include and not (isinstance(padding, str) and padding != "valid")
+        return "padded" if include and not (isinstance(padding, str) and padding != "valid") else "valid"
     return override
 
 

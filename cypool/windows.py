@@ -57,7 +57,8 @@ class Axis:
     @property
     def whole(self) -> bool:
         """Whether there is one window and it is the whole axis."""
-        return self.out == 1 and self.kernel == self.size and self.padding == 0 and self.dilation == 1
+        return (self.out == 1 and self.kernel == self.size and self.padding == 0 and self.dilation == 1
+                and self.expand == 1 and self.table is None)
 
     @property
     def slide(self) -> bool:

@@ -143,6 +143,11 @@ cdef inline Window window(const Axis* axis, Py_ssize_t i) noexcept nogil:
     return w
 
 
+cdef inline bint single(const Axis* axis) noexcept nogil:
+    """Whether the windows are the single elements, in order."""
+    return axis.first == NULL and axis.kernel == 1 and axis.stride == 1 and axis.size == axis.out
+
+
 cdef inline Py_ssize_t origin_of(const Axis* axis, Py_ssize_t i) noexcept nogil:
     """Where tap 0 of window i lies (or would lie)."""
     return axis.first[i] if axis.first != NULL else i * axis.stride - axis.padding
@@ -418,7 +423,7 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     cdef Py_ssize_t rows = t.in_h1 - t.in_h
     cdef int64_t ordinal = job.axis[1].kernel * job.axis[2].kernel
     cdef Block y
-    if axis.size == axis.out and axis.kernel == 1 and axis.stride == 1:
+    if single(axis):
         return x
     if axis.slide:
         y = padded_block(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, rows * columns, rows, x.row, columns,
@@ -444,7 +449,7 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x, Py_
     cdef int64_t ordinal = job.axis[2].kernel
     cdef Block y, z
     pitch *= job.inner
-    if axis.size == axis.out and axis.kernel == 1 and axis.stride == 1 and pitch == columns:
+    if single(axis) and pitch == columns:
         return x
     if axis.slide:
         length = span(axis, rows) * pitch
@@ -628,7 +633,7 @@ cdef void reduce_flat(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssi
     cdef Py_ssize_t row, y_row = x.row / stride
     cdef bint in_place
     cdef Block y, z
-    if way != MENDED and (out * inner >= LONG or x.row % stride or x.row != pitch * inner):
+    if out * inner >= LONG or x.row % stride or x.row != pitch * inner:
         n = 1
     elif x.plane != rows * x.row:
         n = rows
