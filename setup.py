@@ -56,7 +56,7 @@ PROBE = """
 #ifndef _OPENMP
 #error no OpenMP
 #endif
-int main(void) { return omp_get_max_threads() < 1; }
+int probe(void) { return omp_get_max_threads(); }
 """
 
 
@@ -66,8 +66,9 @@ def compiles(compiler, source: str, compile_args: list[str], link_args: list[str
         path = Path(folder, "probe.c")
         path.write_text(source)
         try:
-            objects = compiler.compile([str(path)], output_dir=folder, extra_postargs=compile_args)
-            compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_args)
+            objects = compiler.compile([str(path)], output_dir=folder,
+                                       extra_postargs=compile_args + (["-fPIC"] if os.name == "posix" else []))
+            compiler.link_shared_object(objects, str(Path(folder, "probe.so")), extra_postargs=link_args)
         except (CompileError, LinkError):
             return False
     return True

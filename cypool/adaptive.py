@@ -65,7 +65,7 @@ def global_max_pool(x: ArrayLike, *, keepdims: bool = True, return_indices: bool
 
     Parameters
     ----------
-    x : array_like, shape (N, C, *spatial) with one to three spatial axes
+    x : array_like, shape (N, C, ...) with one to three spatial axes
         Bool, integers or floats.
     keepdims : bool
         Whether y keeps the spatial axes, each of length 1.
@@ -159,7 +159,8 @@ def global_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
     """
     ndim = dimension("input_shape", len(arguments.shape("input_shape", input_shape)))
     return scatter(ndim, kept("grad_output", grad_output, ndim, data_format),
-                   kept("indices", indices, ndim, data_format, arguments.INTEGERS), input_shape, data_format, out, num_threads)
+                   kept("indices", indices, ndim, data_format, arguments.INTEGERS), input_shape, data_format, out,
+                   num_threads)
 
 
 def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format = "channels_first",
@@ -172,7 +173,7 @@ def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format 
 
     Parameters
     ----------
-    x : array_like, shape (N, C, *spatial) with one to three spatial axes
+    x : array_like, shape (N, C, ...) with one to three spatial axes
         Integers or floats.
     keepdims : bool
         Whether y keeps the spatial axes, each of length 1.

@@ -44,7 +44,8 @@ def array(name: str, value: Any) -> np.ndarray:
             return np.asarray(value)
     except Exception as error:
         kind = ValueError if isinstance(error, ValueError) and isinstance(value, (list, tuple)) else TypeError
-        raise kind(f"{name} must be something NumPy can view as an array, got {type(value).__name__}: {error}") from error
+        raise kind(f"{name} must be something NumPy can view as an array, "
+                   f"got {type(value).__name__}: {error}") from error
 
 
 def check_dtype(name: str, dtype: np.dtype[Any], allowed: Sequence[str]) -> None:
@@ -109,7 +110,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return bool(np.shares_memory(a, b, max_work=100_000))
+        return bool(np.shares_memory(a, b, max_work=100_000))      # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
@@ -133,7 +134,8 @@ def check_nan(nan_policy: str, x: np.ndarray) -> bool:
 def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndarray:
     """Indices as C-contiguous int64; or as they are, where cypool made them itself."""
     if as_they_are:
-        return value
+        kept: np.ndarray = value
+        return kept
     index = array("indices", value)
     check_dtype("indices", index.dtype, INTEGERS)
     if index.shape != expected:
@@ -207,8 +209,9 @@ def pads(padding: Any, ndim: int) -> tuple[tuple[int, int], ...] | str:
     if not all(isinstance(item, NESTED) and len(item) == 2 for item in padding):
         raise ValueError("padding must be an integer, one integer per axis or one (before, after) pair per axis, "
                          f"got {show(padding)}")
-    return tuple((integer("padding", item[0], 0, padding), integer("padding", item[1], 0, padding))
-                 for item in padding)
+    pairs: list[Any] = list(padding)
+    return tuple((integer("padding", before, 0, padding), integer("padding", after, 0, padding))
+                 for before, after in pairs)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -243,7 +246,7 @@ def result_dtype(dtype: Any, natural: np.dtype[Any], allowed: Sequence[str]) -> 
     if dtype is None:
         return natural
     try:
-        chosen = np.dtype(dtype)
+        chosen: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype must be a NumPy dtype or None, got {show(dtype)}") from error
     check_dtype("dtype", chosen, allowed)

@@ -33,7 +33,7 @@ def dimensions(function: Callable[Concatenate[int, P], R],
         call.__annotations__ = {key: value for key, value in function.__annotations__.items() if key != "ndim"}
         call.__doc__ = inspect.cleandoc(function.__doc__ or "").format(
             n=n, spatial=SHAPES[n], example="\n".join(inspect.cleandoc(examples[n - 1]).splitlines()))
-        del call.__wrapped__                                                # type: ignore[attr-defined]
+        del call.__wrapped__
         return call
 
     return public(1), public(2), public(3)

@@ -186,7 +186,8 @@ def _roles(last: bool, ndim: int, apart: bool) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Divide, forward: Windows | None) -> Any:
+def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Divide,
+          forward: Windows | None) -> Any:
     """A compiled plan: `lead` batch elements in an unused place, divisors of the windows or of the gradient."""
     ndim = len(windows.axes)
     axes = [batch(1)] * (3 - ndim) + list(windows.axes)

@@ -312,8 +312,9 @@ def pool_picture(pixels: np.ndarray, op: str, window: Window, num_threads: int |
     common: dict[str, Any] = {**window._asdict(), "data_format": "channels_last", "num_threads": num_threads}
     if op == "avg":
         common |= {"count_include_pad": False, "dtype": pixels.dtype}
-    pool = {"max": cypool.max_pool2d, "min": cypool.min_pool2d, "avg": cypool.avg_pool2d}[op]
-    pooled: np.ndarray = pool(batch, **common)[0]
+    pools: dict[str, Callable[..., Any]] = {
+        "max": cypool.max_pool2d, "min": cypool.min_pool2d, "avg": cypool.avg_pool2d}
+    pooled: np.ndarray = pools[op](batch, **common)[0]
     return pooled
 
 

@@ -21,7 +21,8 @@ Array = NDArray[Any]
 
 # ---------------------------------------------------------------------------- shared steps
 
-def place(sizes: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> Windows:
+def place(sizes: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+          ceil_mode: Any) -> Windows:
     """The windows that a caller's arguments describe, checked."""
     ndim = len(sizes)
     kernel = arguments.per_axis("kernel_size", kernel_size, ndim, 1)
@@ -83,8 +84,8 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     return result
 
 
-def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divide, data_format: Any, nan_policy: Any, dtype: Any,
-        out: Any, num_threads: Any) -> Array:
+def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divide, data_format: Any,
+        nan_policy: Any, dtype: Any, out: Any, num_threads: Any) -> Array:
     """Sums, divided as `divide` says: see `dispatch.Divide`."""
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, (*arguments.FLOATS, *arguments.INTEGERS))

@@ -8,7 +8,8 @@
 #
 # An array is seen as (a, b, d, h, w, c): a and b are batch axes, c the channels of channels-last data. A batch axis
 # may also stand in for a missing d or h: then its windows are single elements, and small planes share a tile.
-# Nothing here knows what is reduced: `Rows` does. Nothing here knows padding modes or ceil mode: `Axis` holds their outcome.
+# Nothing here knows what is reduced: `Rows` does. Nothing here knows padding modes or ceil mode: `Axis` holds what
+# they come to.
 
 from cython.parallel cimport prange
 
@@ -186,7 +187,8 @@ cdef inline int64_t taps_counted(const Divisor* along, Py_ssize_t i) noexcept no
     return max(min(along.kernel, ceil_div(end - origin, along.dilation)) - lead, 0)
 
 
-cdef void divisor_row(const Job* job, Scratch* s, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w0, Py_ssize_t w1) noexcept nogil:
+cdef void divisor_row(const Job* job, Scratch* s, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w0,
+                      Py_ssize_t w1) noexcept nogil:
     """Put the divisors of the windows (d, h, w0..w1) into the scratch row, unless they are there."""
     cdef Py_ssize_t i, c, inner = job.inner
     cdef int64_t product
@@ -328,7 +330,8 @@ cdef inline char* at(char* base, Py_ssize_t element, Py_ssize_t size) noexcept n
 
 cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t in0,
                     Block x, Py_ssize_t x_pitch, Block y, Py_ssize_t y_pitch,
-                    Py_ssize_t lines, Py_ssize_t x_line, Py_ssize_t y_line, Py_ssize_t n, int64_t ordinal) noexcept nogil:
+                    Py_ssize_t lines, Py_ssize_t x_line, Py_ssize_t y_line, Py_ssize_t n,
+                    int64_t ordinal) noexcept nogil:
     """Windows i0..i1 of `lines` parallel lines of vectors of n elements, tap by tap.
 
     Vectors lie x_pitch and y_pitch apart along the axis, lines x_line and y_line apart. Where neighbours touch in
@@ -357,7 +360,7 @@ cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t 
                 job.rows.fold(at(y.value, yi, size), at(y.tap, yi, size), at(x.value, xi, size), at(x.tap, xi, size),
                               w.count, axis.dilation * x_pitch, 1, n * run, w.lead * ordinal, ordinal, job.policy)
             else:
-                job.rows.fill(at(y.value, yi, size), at(y.tap, yi, size), n, job.policy)
+                job.rows.fill(at(y.value, yi, size), at(y.tap, yi, size), n * run, job.policy)
             i += run
 
 
@@ -660,7 +663,7 @@ cdef void reduce_flat(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssi
 
 
 cdef Way choose_way(const Job* job) noexcept nogil:
-    """How the windows along a row are reduced; from the windows alone, so that no result depends on tiles or threads."""
+    """How the windows along a row are reduced. It follows from the windows alone: no result depends on tiles."""
     cdef const Axis* axis = &job.axis[2]
     if axis.first != NULL:
         return BY_WINDOWS                           # irregular

@@ -44,7 +44,8 @@ cdef void positions(const Scatter* scatter, int64_t* at, Py_ssize_t row, Py_ssiz
                 at[k] = base + tap_offset(job, (<const int32_t*> index)[k])
 
 
-cdef bint scatter_plane(const Scatter* scatter, Scratch* s, int64_t* at, char* own_sums, Py_ssize_t plane) noexcept nogil:
+cdef bint scatter_plane(const Scatter* scatter, Scratch* s, int64_t* at, char* own_sums,
+                        Py_ssize_t plane) noexcept nogil:
     """One plane's gradient; false if a position lies outside the plane."""
     cdef const Job* job = &scatter.job
     cdef Py_ssize_t a = plane / job.b, b = plane % job.b, d, h, row = plane * scatter.d * scatter.h

@@ -351,7 +351,8 @@ cdef void store(char* y, const Element* x, const double* divisor, Py_ssize_t n, 
         memcpy(y, x, n * sizeof(Element))
 
 
-cdef void store_short_float(uint16_t* y, const Element* x, const double* divisor, Py_ssize_t n, int code) noexcept nogil:
+cdef void store_short_float(uint16_t* y, const Element* x, const double* divisor, Py_ssize_t n,
+                            int code) noexcept nogil:
     cdef Py_ssize_t i
     cdef float value
     for i in range(n):

@@ -1,0 +1,206 @@
+"""Forward values and indices against the oracle: every operator, dtype, layout and build."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from cases import DATA, DATA_FORMATS, DTYPES, assert_indices, assert_result, shaped, ties
+from operators import CHOOSING, OPERATORS, WINDOWED, ids
+
+import cypool
+
+EVERY_DTYPE = [(op, name) for op in OPERATORS for name in op.dtypes]
+
+
+def test_every_pooling_function_is_listed():
+    public = {name for name in dir(cypool) if re.fullmatch(r"\w+_pool(\dd)?", name)}
+    assert public == {op.name for op in OPERATORS}
+    for op in OPERATORS:
+        assert callable(op.forward) and callable(op.backward) and callable(op.layer)
+        assert {op.name, f"{op.name}_backward", op.layer_name} <= set(cypool.__all__)
+
+
+def verify(op, x, window, data_format, expected, **options):
+    """One call with and, where there are any, without indices."""
+    note = f"{op.id} {x.dtype} {x.shape} {data_format} {window} {options}"
+    y, indices = op.run(x, window, data_format=data_format, **options)
+    assert_result(y, expected, note)
+    if op.chooses:
+        assert_indices(indices, expected, note)
+        assert_result(op.forward(x, **window, data_format=data_format, **options), expected, f"without indices, {note}")
+
+
+@cache
+def random_calls(op, name, data_format, count=8):
+    """Arguments and expected results, made once for all builds."""
+    rng = np.random.default_rng([len(op.id), op.ndim, sorted(op.dtypes).index(name), len(data_format)])
+    calls = []
+    for i in range(count):
+        shape, window = op.random_call(rng, data_format)
+        x = DATA[i % len(DATA)](rng, shape, op.dtypes[name])
+        x.flags.writeable = False
+        calls.append((x, window, op.expected(x, window, data_format)))
+    return calls
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize(("op", "name"), EVERY_DTYPE, ids=[f"{op.id}-{name}" for op, name in EVERY_DTYPE])
+def test_random_geometry(op, name, data_format, isa):
+    for x, window, expected in random_calls(op, name, data_format):
+        verify(op, x, window, data_format, expected)
+
+
+# Rows shorter and longer than any vector, and longer than a tile.
+LENGTHS = (1, 2, 7, 13, 27, 28, 55, 64, 100, 257, 1000, 5000)
+# Kernel, stride, padding: the usual ones, wide windows, every small stride, uneven padding.
+SETTINGS = [
+    (2, 2, 0), (3, 1, 1), (3, 2, 1), (2, 1, (0, 1)), (4, 3, (2, 1)), (5, 4, (0, 3)), (7, 5, 2), (13, 1, 6),
+    (31, 1, 15), (63, 1, (31, 7)), (31, 2, 30), (13, 3, "same_lower"), (63, 4, "same"), (13, 5, 12), (1, 1, 0),
+    (1, 3, 0),
+]  # fmt: skip
+ROW_DTYPES = ("float32", "float64", "uint8", "float16", "int32")
+
+
+def on_axis(axis, ndim, kernel, stride, padding):
+    """A setting on one axis, and on the others the least that couples them: two taps, stride 1, padding at the end."""
+    if isinstance(padding, str):
+        pads = padding
+    else:
+        pair = padding if isinstance(padding, tuple) else (padding, padding)
+        pads = [pair if a == axis else (0, 1) for a in range(ndim)]
+    return {
+        "kernel_size": tuple(kernel if a == axis else 2 for a in range(ndim)),
+        "stride": tuple(stride if a == axis else 1 for a in range(ndim)),
+        "padding": pads,
+    }
+
+
+@cache
+def long_axis_calls(op, name, data_format, axis):
+    rng = np.random.default_rng([op.ndim, axis, len(name)])
+    # In 1D every length meets every setting in two or three dtypes; in 2D and 3D, where the oracle is slower, in one.
+    share = 2 if op.ndim == 1 else len(ROW_DTYPES)
+    calls = []
+    for i, length in enumerate(LENGTHS):
+        if length == 5000 and (op.ndim == 3 or data_format == "channels_last"):
+            continue
+        spatial = tuple(length if a == axis else 3 for a in range(op.ndim))
+        for j, setting in enumerate(SETTINGS):
+            if (i + j + ROW_DTYPES.index(name)) % share:
+                continue
+            window = on_axis(axis, op.ndim, *setting)
+            x = ties(rng, shaped(1, 2, spatial, data_format), DTYPES[name])
+            try:
+                calls.append((x, window, op.expected(x, window, data_format)))
+            except ValueError:  # a window wider than a short axis
+                continue
+    return calls
+
+
+LONG_AXES = [(op, axis) for op in WINDOWED for axis in range(op.ndim)]
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("name", ROW_DTYPES)
+@pytest.mark.parametrize(("op", "axis"), LONG_AXES, ids=[f"{op.id}-axis{axis}" for op, axis in LONG_AXES])
+def test_long_axes(op, axis, name, data_format, isa):
+    calls = long_axis_calls(op, name, data_format, axis)
+    assert len(calls) >= 15
+    for x, window, expected in calls:
+        verify(op, x, window, data_format, expected)
+
+
+@cache
+def channel_calls(op, name):
+    """Channels last, around the lengths of a vector; narrow and wide planes."""
+    rng = np.random.default_rng(op.ndim)
+    calls = []
+    for channels in (1, 3, 16, 33):
+        for width in (1, 2, 7, 28):
+            shape = shaped(2, channels, (4,) * (op.ndim - 1) + (width,), "channels_last")
+            for kernel, stride, padding in ((2, 2, "same"), (3, 1, 1), (3, 2, 1), (5, 1, "same_lower"), (3, 3, 2)):
+                window = {} if op.is_global else {"kernel_size": kernel, "stride": stride, "padding": padding}
+                x = ties(rng, shape, DTYPES[name])
+                try:
+                    calls.append((x, window, op.expected(x, window, "channels_last")))
+                except ValueError:
+                    continue
+                if op.is_global:
+                    break
+    return calls
+
+
+@pytest.mark.parametrize("name", ["float32", "uint8", "bfloat16", "float64"])
+@pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
+def test_channel_counts(op, name, isa):
+    if name not in op.dtypes:
+        pytest.skip("needs ml_dtypes")
+    for x, window, expected in channel_calls(op, name):
+        verify(op, x, window, "channels_last", expected)
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))
+def test_windows_over_whole_axes(op, data_format, isa):
+    rng = np.random.default_rng(3)
+    for spatial in ((9,), (57, 4), (5, 130), (6, 5, 9)):
+        if len(spatial) == op.ndim:
+            for axis in (*range(op.ndim), None):
+                kernel = tuple(n if axis in (a, None) else 1 for a, n in enumerate(spatial))
+                x = ties(rng, shaped(2, 3, spatial, data_format), np.float32)
+                window = {"kernel_size": kernel}
+                verify(op, x, window, data_format, op.expected(x, window, data_format))
+
+
+def global_shapes(ndim):
+    yield from ({1: (5000,), 2: (120, 121), 3: (30, 31, 32)}[ndim], (1,) * ndim, (7,) * ndim)
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("name", ["float32", "float16", "int16", "uint64"])
+@pytest.mark.parametrize("op", [op for op in OPERATORS if op.is_global], ids=lambda op: op.id)
+def test_global_pooling_without_keepdims(op, name, data_format, isa):
+    rng = np.random.default_rng(4)
+    for spatial in global_shapes(op.ndim):
+        x = DATA[1](rng, shaped(2, 3, spatial, data_format), DTYPES[name])
+        verify(op, x, {}, data_format, op.expected(x, {}, data_format))
+        kept, kept_indices = op.run(x, {}, data_format=data_format)
+        y, indices = op.run(x, {}, data_format=data_format, keepdims=False)
+        assert y.shape == (2, 3)
+        np.testing.assert_array_equal(y, kept.reshape(2, 3))
+        if op.chooses:
+            np.testing.assert_array_equal(indices, kept_indices.reshape(2, 3))
+
+
+def test_positional_arguments_follow_pytorch():
+    x = np.arange(25.0).reshape(1, 1, 5, 5)
+    y, indices = cypool.max_pool2d(x, 2, 2, 1, 1, True, True)
+    named = cypool.max_pool2d(x, kernel_size=2, stride=2, padding=1, dilation=1, ceil_mode=True, return_indices=True)
+    np.testing.assert_array_equal(y, named[0])
+    np.testing.assert_array_equal(indices, named[1])
+    average = cypool.avg_pool2d(x, 2, 2, 1, True, False, 3)
+    named = cypool.avg_pool2d(
+        x, kernel_size=2, stride=2, padding=1, ceil_mode=True, count_include_pad=False, divisor_override=3
+    )
+    np.testing.assert_array_equal(average, named)
+    with pytest.raises(TypeError):
+        cypool.avg_pool2d(x, 2, 2, 1, True, False, 3, 1)
+    with pytest.raises(TypeError):
+        cypool.max_pool2d(x, 2, 2, 1, 1, True, True, "channels_first")
+
+
+@pytest.mark.parametrize("op", CHOOSING, ids=ids(CHOOSING))
+def test_indices_point_at_the_values(op, isa):
+    rng = np.random.default_rng(5)
+    for data_format in DATA_FORMATS:
+        for _ in range(10):
+            shape, window = op.random_call(rng, data_format, batched=True)
+            x = ties(rng, shape, np.float32) * np.float32(rng.choice([1, -1]))  # zeros of both signs
+            y, indices = op.run(x, window, data_format=data_format)
+            if data_format == "channels_last":
+                x, y, indices = (np.moveaxis(a, -1, 1) for a in (x, y, indices))
+            n, c = x.shape[:2]
+            flat = np.take_along_axis(x.reshape(n, c, -1), indices.reshape(n, c, -1), 2).reshape(y.shape)
+            # Bits and not only values: the sign of a chosen zero is that of the element chosen.
+            np.testing.assert_array_equal(flat.view(np.int32), np.ascontiguousarray(y).view(np.int32))
