@@ -1,8 +1,6 @@
 """Pooling for NumPy arrays, forward and backward: exact, fast, and in need of nothing but NumPy."""
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _version
-
+from cypool._version import __version__ as __version__
 from cypool.adaptive import global_avg_pool, global_avg_pool_backward, global_max_pool, global_max_pool_backward
 from cypool.config import get_num_threads, set_num_threads, show_config
 from cypool.layers import (
@@ -49,11 +47,6 @@ from cypool.windowed import (
     sum_pool3d,
     sum_pool3d_backward,
 )
-
-try:
-    __version__ = _version("cypool")
-except PackageNotFoundError:            # a source tree that was never installed
-    __version__ = "0+unknown"
 
 __all__ = [
     "avg_pool1d",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
 
 from cypool import arguments, dispatch
+from cypool._version import __version__
 
 
 def set_num_threads(n: int | None) -> None:
@@ -79,12 +79,8 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode must be 'stdout' or 'dicts', got {arguments.show(mode)}")
-    try:
-        own = version("cypool")
-    except PackageNotFoundError:
-        own = "0+unknown"
     facts: dict[str, Any] = {
-        "cypool": own,
+        "cypool": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),

@@ -20,6 +20,11 @@ def dimensions(function: Callable[Concatenate[int, P], R],
     In the docstring `{n}` stands for the dimension, `{spatial}` for the letters of the spatial axes and `{example}`
     for the example; in the function's name, a leading underscore goes and the dimension is put in.
     """
+    signature = inspect.signature(function)
+    signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    annotations = {key: value for key, value in function.__annotations__.items() if key != "ndim"}
+    text = inspect.cleandoc(function.__doc__ or "")
+
     def public(n: int) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -27,12 +32,9 @@ def dimensions(function: Callable[Concatenate[int, P], R],
 
         family, _, rest = function.__name__.removeprefix("_").partition("_pool")
         call.__name__ = call.__qualname__ = f"{family}_pool{n}d{rest}"
-        signature = inspect.signature(function)
-        call.__signature__ = signature.replace(                             # type: ignore[attr-defined]
-            parameters=list(signature.parameters.values())[1:])
-        call.__annotations__ = {key: value for key, value in function.__annotations__.items() if key != "ndim"}
-        call.__doc__ = inspect.cleandoc(function.__doc__ or "").format(
-            n=n, spatial=SHAPES[n], example="\n".join(inspect.cleandoc(examples[n - 1]).splitlines()))
+        call.__signature__ = signature                                      # type: ignore[attr-defined]
+        call.__annotations__ = annotations
+        call.__doc__ = text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(examples[n - 1]))
         del call.__wrapped__
         return call
 

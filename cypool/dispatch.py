@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 from functools import lru_cache
-from pathlib import Path
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 from cypool.windows import Axis, Windows, batch, counted_alike
 
 try:
+    from cypool._kernels import __path__ as _kernels_path
     from cypool._kernels import cpu
 except ImportError as error:
     raise ImportError(
@@ -44,7 +44,7 @@ def available() -> tuple[str, ...]:
     found = []
     for name in BUILDS:
         if name == "baseline" or features[name]:
-            if importlib.util.find_spec(f"cypool._kernels.{name}") is not None:
+            if PathFinder.find_spec(f"cypool._kernels.{name}", _kernels_path) is not None:
                 found.append(name)
     return tuple(found)
 
@@ -89,7 +89,8 @@ _forked = False
 def _quota() -> int | None:
     """CPUs that a Linux control group grants, where it limits them."""
     try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            limit, period = file.read().split()
         return None if limit == "max" else max(1, -(-int(limit) // int(period)))
     except (OSError, ValueError):
         return None

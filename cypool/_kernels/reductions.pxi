@@ -48,8 +48,8 @@ cdef inline Element reduce(Element a, Element b, const Reduction* r) noexcept no
         m = a if a > b else b
     elif Reduction is Min or Reduction is OmitMin:
         m = a if a < b else b
-    else:
-        return a
+    else:                                           # Arg policies ask `beats`
+        m = a
     if Reduction is OmitMax or Reduction is OmitMin:
         return a if b != b else m
     else:
