@@ -24,22 +24,30 @@ def test_sums_go_back_where_they_came_from(seed, channels, isa):
     tried = 0
     while tried < 60:
         ndim = int(rng.integers(1, 4))
-        sizes, kernel, stride, dilation = (
-            tuple(rng.integers(1, most, ndim).tolist()) for most in (9, 4, 5, 4))
+        sizes, kernel, stride, dilation = (tuple(rng.integers(1, most, ndim).tolist()) for most in (9, 4, 5, 4))
         padding = tuple(int(rng.integers(0, (k - 1) * d + 1)) for k, d in zip(kernel, dilation, strict=True))
-        window = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": bool(rng.integers(2)),
-                  "dilation": dilation}
+        window = {
+            "kernel_size": kernel,
+            "stride": stride,
+            "padding": padding,
+            "ceil_mode": bool(rng.integers(2)),
+            "dilation": dilation,
+        }
         try:
             outputs = cypool.output_shape((1, 1, *sizes), **window)[2:]
-        except ValueError:              # no window, or one without elements
+        except ValueError:  # no window, or one without elements
             continue
         tried += 1
         grad = rng.standard_normal(outputs)
         expected = by_definition(grad, sizes, kernel, stride, padding, dilation)
         backward = getattr(cypool, f"sum_pool{ndim}d_backward")
         first = backward(np.broadcast_to(grad, (1, channels, *outputs)), (1, channels, *sizes), **window)
-        last = backward(np.broadcast_to(grad[..., None], (1, *outputs, channels)), (1, *sizes, channels), **window,
-                        data_format="channels_last")
+        last = backward(
+            np.broadcast_to(grad[..., None], (1, *outputs, channels)),
+            (1, *sizes, channels),
+            **window,
+            data_format="channels_last",
+        )
         for channel in range(channels):
             np.testing.assert_allclose(first[0, channel], expected, atol=1e-12, err_msg=str((sizes, window)))
             np.testing.assert_allclose(last[0, ..., channel], expected, atol=1e-12, err_msg=str((sizes, window)))

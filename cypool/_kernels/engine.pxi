@@ -830,10 +830,12 @@ cdef inline Py_ssize_t reached(const Axis* axis, Py_ssize_t windows) noexcept no
 
 cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
     """The largest block of a tile of d x h x w outputs."""
-    cdef Py_ssize_t columns = (reached(&job.axis[2], w) + job.axis[2].stride) * job.inner
+    cdef bint unpadded = choose_way(job) == BY_WINDOWS      # else windows are at most a few times the input
+    cdef Py_ssize_t columns = job.inner * (
+        min(reached(&job.axis[2], w), job.axis[2].size) if unpadded else reached(&job.axis[2], w) + job.axis[2].stride)
     cdef Py_ssize_t in_h = min(reached(&job.axis[1], h), job.axis[1].size)
     cdef Py_ssize_t in_d = min(reached(&job.axis[0], d), job.axis[0].size)
-    cdef Py_ssize_t most = max(d * h * columns, d * in_h * columns)
+    cdef Py_ssize_t most = max(d * h, d * in_h) * max(columns, w * job.inner)
     if job.axis[0].slide:
         most = max(most, span(&job.axis[0], d) * in_h * columns)
     if job.axis[1].slide:
@@ -857,7 +859,8 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         return
     if axis[1].slide or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
         # enough rows that what neighbouring windows share is worth computing once
-        h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * ((axis[1].kernel - 1) * axis[1].dilation + 1) / axis[1].stride))
+        h = min((axis[1].kernel - 1) * axis[1].dilation + 1, axis[1].size)
+        h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * h / axis[1].stride))
     if axis[0].slide:
         d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
     while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > 1:
@@ -885,7 +888,7 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     job.tiles_w = ceil_div(axis[2].out, w)
     job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
     job.room = elements(job, d, h, w)
-    job.divisor_room = (max(w, reached(&axis[2], w)) + 1) * job.inner
+    job.divisor_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
     job.raw_room = job.divisor_room * max(job.x.size, job.y.size)
 
 
