@@ -1,7 +1,8 @@
 """The build of the compiled modules: tables of flags, and two questions to the compiler.
 
 Environment: CYPOOL_NO_OPENMP=1 builds without threads, CYPOOL_DEBUG=1 with bounds checks and assertions,
-CYPOOL_SANITIZE=1 with the address and undefined-behaviour sanitizers.
+CYPOOL_SANITIZE=1 with the address and undefined-behaviour sanitizers, CYPOOL_BUILDS=baseline,avx2 only those
+instruction sets.
 """
 
 import os
@@ -102,7 +103,8 @@ class BuildExt(build_ext):
 
 
 def extensions() -> list[Extension]:
-    names = ["cpu", *(name for name in INSTRUCTION_SETS if X86 or name == "baseline")]
+    wanted = os.environ.get("CYPOOL_BUILDS", ",".join(INSTRUCTION_SETS)).split(",")
+    names = ["cpu", "baseline", *(name for name in INSTRUCTION_SETS if X86 and name != "baseline" and name in wanted)]
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
     return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
                       include_dirs=[numpy.get_include()]) for name in names]

@@ -266,8 +266,13 @@ cdef void divide(Element* x, const double* divisor, bint uniform, Py_ssize_t n) 
     """In place, floats only: integers are divided as they are stored."""
     cdef Py_ssize_t i
     cdef Element by
+    cdef int exponent
     if Element is float or Element is double:
-        if uniform:
+        if uniform and fabs(frexp(divisor[0], &exponent)) == 0.5:   # a power of two: its inverse is exact
+            by = <Element> (1 / divisor[0])
+            for i in range(n):
+                x[i] = x[i] * by
+        elif uniform:
             by = <Element> divisor[0]
             for i in range(n):
                 x[i] = x[i] / by

@@ -14,6 +14,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cdef extern from "math.h" nogil:
+    double fabs(double x)
+    double frexp(double x, int* exponent)
     double ldexp(double x, int exponent)
 
 # Storage codes; `arguments.STORAGE` in Python holds the same table.
