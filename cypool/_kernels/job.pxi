@@ -1,0 +1,99 @@
+# Job: everything that the engine knows of one call.
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define cypool_thread() omp_get_thread_num()
+    #else
+    #define cypool_thread() 0
+    #endif
+    """
+    int cypool_thread() nogil
+
+
+cdef struct Axis:
+    # Window i reads i * stride - padding + j * dilation for j < kernel, wherever that lies in [0, size) ...
+    Py_ssize_t size, out, kernel, stride, padding, dilation
+    # ... or, from a table, count[i] taps from first[i] on, dilation apart.
+    const int64_t* first
+    const int64_t* count
+    Py_ssize_t expand       # the input's elements stand this far apart, with zeros between
+    bint slide              # a wide window: doubling instead of folding tap by tap
+
+
+cdef struct Window:
+    Py_ssize_t first, count, lead       # lead: taps cut off before the first
+
+
+cdef struct Divisor:
+    Py_ssize_t size, kernel, stride, padding, after, dilation
+    bint padded             # padding counts
+
+
+cdef struct Array:
+    char* data
+    Py_ssize_t a, b, d, h, w, c         # strides in bytes
+    int code                # storage
+    Py_ssize_t size         # bytes of a stored number
+    bint swapped            # the other byte order
+    bint direct             # rows can be used in place, as elements
+
+
+cdef struct Job:
+    Rows rows
+    const void* policy
+    Axis axis[3]            # d, h, w
+    Divisor divisor[3]
+    bint divided, divide_source
+    double fixed_divisor    # or 0
+    int nan                 # 0, or 1: NaN becomes 0, 2: NaN becomes 1 and all else 0
+    bint whole              # every window is the whole plane
+    Py_ssize_t a, b, inner
+    Py_ssize_t channels     # of the caller's array: more than inner where they are dealt out over b
+    Py_ssize_t plane_d, plane_h         # steps of the flat index along d and h
+    Array x, y
+    char* index             # C-contiguous, in y's layout
+    int index_width         # 0 none, 1 or 4 bytes: ordinals, 8: flat positions
+    const int64_t* offset   # flat offset of each tap of a full window, or NULL: computed
+    Py_ssize_t tile_d, tile_h, tile_w   # outputs of a tile
+    Py_ssize_t tiles_d, tiles_h, tiles_w, tiles
+    Py_ssize_t room         # elements in each scratch buffer
+    Py_ssize_t raw_room     # bytes of the row that is gathered before it is loaded
+    Py_ssize_t divisor_room
+
+
+cdef enum Way:              # how the windows along a row are reduced
+    BY_WINDOWS              # one by one
+    PADDED                  # tap by tap over rows with padding between them
+    MENDED                  # tap by tap over rows without padding; the ends are done again
+    SLIDE                   # by doubling
+
+
+cdef enum:
+    BUFFERS = 4
+    LONG = 192              # elements from which on a row is better done on its own
+
+
+cdef struct Scratch:
+    char* value[BUFFERS]
+    char* tap[BUFFERS]
+    char* raw
+    double* divisor         # of one row, as last computed for (row product, first, last)
+    int64_t row_product
+    Py_ssize_t row_first, row_last
+    bint row_uniform
+
+
+cdef struct Tile:
+    Py_ssize_t a, b
+    Py_ssize_t d0, d1, h0, h1, w0, w1   # outputs
+    Py_ssize_t in_d, in_d1, in_h, in_h1, in_w, in_w1        # the inputs they reach
+    Py_ssize_t left         # padded columns before them
+
+
+cdef struct Block:          # rows of elements: in a scratch buffer, or (buffer -1) in the caller's array
+    char* value
+    char* tap               # or NULL: no taps met yet
+    Py_ssize_t plane, row   # elements from plane to plane, from row to row
+    int buffer

@@ -1,0 +1,137 @@
+# Plan: what Python hands over.
+
+
+cdef class Plan:
+    """The windows of a call, ready for the loops.
+
+    Parameters
+    ----------
+    axes : three sequences ``(size, out, kernel, stride, padding, dilation, expand, slide, first, count)`` for d, h, w
+        ``first`` and ``count`` are int64 arrays, or None where the rule holds.
+    divisor : three sequences ``(size, kernel, stride, padding, after, dilation, padded)``, a number, or None
+    divide_source : whether the divisor belongs to the input's elements (a gradient) instead of the windows
+    whole : whether each window is a whole plane
+    plane_steps : steps of the flat index along d and h
+    """
+
+    cdef Axis axis[3]
+    cdef Divisor divisor[3]
+    cdef bint divided, divide_source, whole
+    cdef double fixed_divisor
+    cdef Py_ssize_t plane_d, plane_h
+    cdef object tables
+    cdef const int64_t[::1] offsets
+
+    def __init__(self, axes, divisor, bint divide_source, bint whole, plane_steps):
+        cdef int i
+        cdef const int64_t[::1] first, count, offsets
+        self.tables = []
+        for i in range(3):
+            (self.axis[i].size, self.axis[i].out, self.axis[i].kernel, self.axis[i].stride, self.axis[i].padding,
+             self.axis[i].dilation, self.axis[i].expand, self.axis[i].slide) = axes[i][:8]
+            self.axis[i].first = self.axis[i].count = NULL
+            if axes[i][8] is not None:
+                first, count = axes[i][8], axes[i][9]
+                if first.shape[0] != self.axis[i].out or count.shape[0] != self.axis[i].out:
+                    raise ValueError("window tables must have one entry per output")
+                self.tables.append((axes[i][8], axes[i][9]))
+                self.axis[i].first, self.axis[i].count = &first[0], &count[0]
+        self.divided = divisor is not None
+        self.fixed_divisor = 0
+        if isinstance(divisor, (int, float)):
+            self.fixed_divisor = divisor
+        elif divisor is not None:
+            for i in range(3):
+                (self.divisor[i].size, self.divisor[i].kernel, self.divisor[i].stride, self.divisor[i].padding,
+                 self.divisor[i].after, self.divisor[i].dilation, self.divisor[i].padded) = divisor[i]
+        self.divide_source, self.whole = divide_source, whole
+        self.plane_d, self.plane_h = plane_steps
+        self.offsets = None
+        if not whole and self.axis[0].kernel * self.axis[1].kernel * self.axis[2].kernel <= 4096:
+            # the flat offset of each tap of a window, from its first
+            offsets = np.ascontiguousarray(np.add.outer(np.add.outer(
+                np.arange(self.axis[0].kernel) * self.axis[0].dilation * self.plane_d,
+                np.arange(self.axis[1].kernel) * self.axis[1].dilation * self.plane_h),
+                np.arange(self.axis[2].kernel) * self.axis[2].dilation).reshape(-1), dtype=np.int64)
+            self.offsets = offsets
+
+
+cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:
+    """Spread an array's strides over (a, b, d, h, w, c); roles name the axes of x in order."""
+    cdef Py_ssize_t steps[6]
+    cdef int i
+    memset(steps, 0, sizeof(steps))
+    for i in range(cnp.PyArray_NDIM(x)):
+        steps[roles[i]] = cnp.PyArray_STRIDE(x, i)
+    array.data = <char*> cnp.PyArray_DATA(x)
+    array.a, array.b, array.d, array.h, array.w, array.c = steps[0], steps[1], steps[2], steps[3], steps[4], steps[5]
+    array.size = cnp.PyArray_ITEMSIZE(x)
+    array.code, array.swapped, array.direct = code, swapped, False
+
+
+cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns) noexcept:
+    """Whether the stored rows are elements as they stand: packed, aligned, in native order."""
+    cdef Py_ssize_t size = job.rows.size
+    return (x.code == element and not x.swapped
+            and (x.w == size * job.inner or columns == 1) and (x.c == size or job.inner == 1)
+            and <size_t> x.data % <size_t> size == 0
+            and x.a % size == 0 and x.b % size == 0 and x.d % size == 0 and x.h % size == 0)
+
+
+cdef void deal_out_channels(Job* job) noexcept:
+    """Many channels times a wide window overflow the caches: work on some channels at a time."""
+    cdef Py_ssize_t part = 64
+    job.channels = job.inner
+    if job.inner <= part or job.b > 1 or job.whole or not (
+            job.axis[0].slide or job.axis[1].slide or job.axis[2].slide):
+        return
+    while part > 8 and job.inner % part:
+        part -= 1
+    if job.inner % part == 0:
+        job.b = job.inner / part
+        job.inner = part
+        job.x.b = part * job.x.c
+        job.y.b = part * job.y.c
+
+
+def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple codes, int reduction, int nan, int threads):
+    """Run a plan.
+
+    roles: which of (a, b, d, h, w, c) each axis of x and y is. codes: storage of x, whether its bytes are swapped,
+    storage of y, element. index: None, or a C-contiguous array shaped like y, of one, four or eight bytes.
+    """
+    cdef Job job
+    cdef Py_ssize_t dims[6]
+    cdef int role[6]
+    cdef int i, element = codes[3]
+    cdef char tag = 0
+    if not choose_rows(&job.rows, element, reduction):
+        raise ValueError(f"reduction {reduction} is not defined for element {element}")
+    job.policy = &tag
+    for i in range(3):
+        job.axis[i] = plan.axis[i]
+        job.divisor[i] = plan.divisor[i]
+    job.divided = plan.divided and not plan.divide_source
+    job.divide_source = plan.divided and plan.divide_source
+    job.fixed_divisor, job.whole, job.nan = plan.fixed_divisor, plan.whole, nan
+    job.plane_d, job.plane_h = plan.plane_d, plan.plane_h
+    for i in range(6):
+        dims[i] = 1
+    for i in range(cnp.PyArray_NDIM(x)):
+        role[i] = roles[i]
+        dims[role[i]] = cnp.PyArray_DIM(x, i)
+    job.a, job.b, job.inner = dims[0], dims[1], dims[5]
+    describe(&job.x, x, role, codes[0], codes[1])
+    describe(&job.y, y, role, codes[2], False)
+    deal_out_channels(&job)
+    job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
+                    and job.axis[2].expand == 1)
+    job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)
+    job.index, job.index_width, job.offset = NULL, 0, NULL
+    if index is not None:
+        job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
+        job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
+        if plan.offsets is not None:
+            job.offset = &plan.offsets[0]
+    with nogil:
+        run_job(&job, threads)

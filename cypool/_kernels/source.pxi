@@ -1,0 +1,91 @@
+# Source: the input rows of a tile, read in place or loaded as elements.
+
+
+cdef inline void copy_number(char* y, const char* x, Py_ssize_t size, bint swapped) noexcept nogil:
+    cdef Py_ssize_t i
+    if not swapped:
+        if size == 4:
+            memcpy(y, x, 4)
+        elif size == 8:
+            memcpy(y, x, 8)
+        elif size == 2:
+            memcpy(y, x, 2)
+        else:
+            y[0] = x[0]
+    else:
+        for i in range(size):
+            y[i] = x[size - 1 - i]
+
+
+cdef void gather_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t inner,
+                       Py_ssize_t inner_stride, Py_ssize_t size, bint swapped) noexcept nogil:
+    """Stored numbers of any stride and byte order, side by side in native order."""
+    cdef Py_ssize_t i, c
+    for i in range(n):
+        if inner_stride == size and inner > 1 and not swapped:
+            memcpy(y + i * inner * size, x + i * stride, inner * size)
+            continue
+        for c in range(inner):
+            copy_number(y + (i * inner + c) * size, x + i * stride + c * inner_stride, size, swapped)
+
+
+cdef void scatter_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t inner,
+                        Py_ssize_t inner_stride, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i, c
+    for i in range(n):
+        if inner_stride == size and inner > 1:
+            memcpy(y + i * stride, x + i * inner * size, inner * size)
+            continue
+        for c in range(inner):
+            copy_number(y + i * stride + c * inner_stride, x + (i * inner + c) * size, size, False)
+
+
+cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
+    """n columns of x as elements, NaN replaced where that was asked for."""
+    cdef const char* raw = x
+    if job.x.swapped or (stride != job.x.size * job.inner and n > 1) or (job.x.c != job.x.size and job.inner > 1):
+        gather_bytes(s.raw, x, n, stride, job.inner, job.x.c, job.x.size, job.x.swapped)
+        raw = s.raw
+    job.rows.load(y, raw, n * job.inner, job.x.code)
+    if job.nan:
+        job.rows.replace_nan(y, job.nan == 2, n * job.inner)
+
+
+cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
+    """The tile's columns of one input row, divided and spread out where the job says so."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t size = job.rows.size
+    cdef Py_ssize_t i0 = ceil_div(t.in_w, axis.expand)
+    cdef Py_ssize_t i1 = ceil_div(t.in_w1, axis.expand)
+    cdef const char* x = (job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + i0 * job.x.w)
+    cdef char* run = y if axis.expand == 1 else s.value[BUFFERS - 1]
+    if i1 > i0:
+        load_run(job, s, run, x, i1 - i0, job.x.w)
+        if job.divide_source:
+            divisor_row(job, s, d, h, i0, i1)
+            job.rows.divide(run, s.divisor, s.row_uniform, (i1 - i0) * job.inner)
+    if axis.expand > 1:
+        memset(y, 0, (t.in_w1 - t.in_w) * job.inner * size)
+        if i1 > i0:
+            job.rows.spread(y + (i0 * axis.expand - t.in_w) * job.inner * size, run, axis.expand, job.inner, i1 - i0)
+
+
+cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogil:
+    cdef Block block
+    cdef Py_ssize_t d, h, size = job.rows.size
+    block.tap = NULL
+    if job.x.direct:
+        block.value = (job.x.data + t.a * job.x.a + t.b * job.x.b + t.in_d * job.x.d + t.in_h * job.x.h
+                       + t.in_w * job.x.w)
+        block.plane = job.x.d / size
+        block.row = job.x.h / size if job.axis[1].size > 1 else block.plane
+        block.buffer = -1
+        return block
+    block.value = s.value[0]
+    block.buffer = 0
+    block.row = (t.in_w1 - t.in_w) * job.inner
+    block.plane = (t.in_h1 - t.in_h) * block.row
+    for d in range(t.in_d, t.in_d1):
+        for h in range(t.in_h, t.in_h1):
+            load_row(job, s, t, block.value + ((d - t.in_d) * block.plane + (h - t.in_h) * block.row) * size, d, h)
+    return block

@@ -1,0 +1,137 @@
+# Tiles: how a job is cut up, the scratch memory of each thread, and the threads.
+
+
+cdef enum:
+    TILE = 8192             # elements a tile aims at: its buffers stay in the first cache
+    LARGE = 65536           # and what a tile may take where neighbouring windows share much: the second cache
+
+
+cdef inline Py_ssize_t reached(const Axis* axis, Py_ssize_t windows) noexcept nogil:
+    """Positions that so many neighbouring windows reach at most, padding included."""
+    return span(axis, windows) if axis.first == NULL else axis.size
+
+
+cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
+    """The largest block of a tile of d x h x w outputs."""
+    cdef bint unpadded = choose_way(job) == BY_WINDOWS      # else windows are at most a few times the input
+    cdef Py_ssize_t columns = job.inner * (
+        min(reached(&job.axis[2], w), job.axis[2].size) if unpadded else reached(&job.axis[2], w) + job.axis[2].stride)
+    cdef Py_ssize_t in_h = min(reached(&job.axis[1], h), job.axis[1].size)
+    cdef Py_ssize_t in_d = min(reached(&job.axis[0], d), job.axis[0].size)
+    cdef Py_ssize_t most = max(d * h, d * in_h) * max(columns, w * job.inner)
+    if job.axis[0].slide:
+        most = max(most, span(&job.axis[0], d) * in_h * columns)
+    if job.axis[1].slide:
+        most = max(most, d * span(&job.axis[1], h) * columns)
+    if not job.x.direct:
+        most = max(most, in_d * in_h * columns)
+    return most
+
+
+cdef void choose_tiles(Job* job, int threads) noexcept nogil:
+    """Tiles are whole planes while those are small, then bands of rows, then parts of rows. No result depends on it."""
+    cdef const Axis* axis = job.axis
+    cdef Py_ssize_t d = 1, h = 1, w = axis[2].out, wanted = 4 * threads if threads > 1 else 1
+    if job.whole:
+        job.tile_d = job.tile_h = 1
+        job.tile_w = max(<Py_ssize_t> 1, min(job.a * job.b / wanted, <Py_ssize_t> 64))
+        job.tiles = ceil_div(job.a * job.b, job.tile_w)
+        job.room = max(<Py_ssize_t> 2048, CHAIN * job.inner)
+        job.raw_room = job.room * max(job.x.size, job.y.size)
+        job.divisor_room = job.inner
+        return
+    if axis[1].slide or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
+        # enough rows that what neighbouring windows share is worth computing once
+        h = min((axis[1].kernel - 1) * axis[1].dilation + 1, axis[1].size)
+        h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * h / axis[1].stride))
+    if axis[0].slide:
+        d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
+    while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > 1:
+        w = (w + 1) / 2
+    while elements(job, d, h, w) > 4 * LARGE and (h > 1 or d > 1):
+        if h > 1:
+            h = (h + 1) / 2
+        else:
+            d = (d + 1) / 2
+    while h < axis[1].out and elements(job, d, min(2 * h, axis[1].out), w) <= TILE:
+        h = min(2 * h, axis[1].out)
+    while h == axis[1].out and d < axis[0].out and elements(job, min(2 * d, axis[0].out), h, w) <= TILE:
+        d = min(2 * d, axis[0].out)
+    # enough tiles for every thread
+    while d > 1 and job.a * job.b * ceil_div(axis[0].out, d) < wanted:
+        d = (d + 1) / 2
+    while h > 8 and job.a * job.b * ceil_div(axis[0].out, d) * ceil_div(axis[1].out, h) < wanted:
+        h = (h + 1) / 2
+    while w * job.inner > 1024 and w > 1 and (job.a * job.b * ceil_div(axis[0].out, d) * ceil_div(axis[1].out, h)
+                                             * ceil_div(axis[2].out, w) < wanted):
+        w = (w + 1) / 2
+    job.tile_d, job.tile_h, job.tile_w = d, h, w
+    job.tiles_d = ceil_div(axis[0].out, d)
+    job.tiles_h = ceil_div(axis[1].out, h)
+    job.tiles_w = ceil_div(axis[2].out, w)
+    job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
+    job.room = elements(job, d, h, w)
+    job.divisor_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
+    job.raw_room = job.divisor_room * max(job.x.size, job.y.size)
+
+
+cdef inline size_t rounded(size_t bytes) noexcept nogil:
+    return (bytes + 63) & ~(<size_t> 63)
+
+
+cdef size_t scratch_size(const Job* job) noexcept nogil:
+    return (BUFFERS * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size)
+            + rounded(job.raw_room) + rounded(job.divisor_room * sizeof(double)) + 64)
+
+
+cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
+    cdef int i
+    cdef size_t bytes = rounded(job.room * job.rows.size)
+    memory = <char*> rounded(<size_t> memory)
+    for i in range(BUFFERS):
+        s.value[i] = memory
+        memory += bytes
+        s.tap[i] = NULL
+        if job.rows.taps:
+            s.tap[i] = memory
+            memory += bytes
+    s.raw = memory
+    s.divisor = <double*> (memory + rounded(job.raw_room))
+    s.row_product = s.row_first = s.row_last = -1
+    s.row_uniform = True
+
+
+cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:
+    """One of the equal shares that the tiles are dealt out in, in the running thread's scratch memory."""
+    cdef Scratch scratch
+    cdef Py_ssize_t tile
+    lay_out(&scratch, job, memory + each * <size_t> cypool_thread())
+    for tile in range(job.tiles * share / shares, job.tiles * (share + 1) / shares):
+        if job.whole:
+            pool_planes(job, &scratch, tile)
+        else:
+            pool_tile(job, &scratch, tile)
+
+
+cdef int run_job(Job* job, int threads) except -1 nogil:
+    """Cut the job into tiles and work them off."""
+    cdef Py_ssize_t share, shares
+    cdef size_t each
+    cdef char* memory
+    if job.a * job.b * job.axis[0].out * job.axis[1].out * job.axis[2].out * job.inner == 0:
+        return 0
+    choose_tiles(job, threads)
+    threads = <int> min(<Py_ssize_t> threads, job.tiles)
+    each = scratch_size(job)
+    memory = <char*> malloc(each * <size_t> threads)
+    if memory == NULL:
+        with gil:
+            raise MemoryError(f"no {each * threads} bytes of scratch memory to be had")
+    if threads == 1:
+        pool_share(job, memory, 0, 0, 1)
+    else:
+        shares = min(job.tiles, <Py_ssize_t> 8 * threads)
+        for share in prange(shares, schedule="dynamic", chunksize=1, num_threads=threads):
+            pool_share(job, memory, each, share, shares)
+    free(memory)
+    return 0
