@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -17,6 +18,9 @@ LARGEST = 2**31 - 1
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 NESTED = (list, tuple, range, np.ndarray)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+NUMBERS = (*FLOATS, *INTEGERS)
+ORDERED = (*NUMBERS, "bool")
 
 IntOrInts = SupportsIndex | Sequence[SupportsIndex]
 Padding = IntOrInts | Sequence[Sequence[SupportsIndex]] | str
@@ -48,8 +52,19 @@ def array(name: str, value: Any) -> np.ndarray:
                    f"got {type(value).__name__}: {error}") from error
 
 
+@lru_cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """NumPy works a dtype's name out anew each time."""
+    return dtype.name
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in native byte order."""
+    return dtype if dtype.isnative else dtype.newbyteorder("=")
+
+
 def check_dtype(name: str, dtype: np.dtype[Any], allowed: Sequence[str]) -> None:
-    if dtype.name not in allowed:
+    if dtype_name(dtype) not in allowed:
         raise TypeError(f"{name} must have one of the dtypes {', '.join(allowed)}, got {dtype}")
 
 
@@ -122,7 +137,7 @@ def check_nan(nan_policy: str, x: np.ndarray) -> bool:
     if nan_policy not in ("omit", "raise"):
         kind = ValueError if isinstance(nan_policy, str) else TypeError
         raise kind(f"nan_policy must be 'propagate', 'omit' or 'raise', got {show(nan_policy)}")
-    if x.dtype.name not in FLOATS:
+    if dtype_name(x.dtype) not in FLOATS:
         return False
     if nan_policy == "raise" and x.size:
         with np.errstate(invalid="ignore"):
@@ -250,7 +265,7 @@ def result_dtype(dtype: Any, natural: np.dtype[Any], allowed: Sequence[str]) -> 
     except TypeError as error:
         raise TypeError(f"dtype must be a NumPy dtype or None, got {show(dtype)}") from error
     check_dtype("dtype", chosen, allowed)
-    return chosen.newbyteorder("=")
+    return native(chosen)
 
 
 def shape(name: str, value: Any, ndim: int | None = None) -> tuple[int, ...]:

@@ -136,11 +136,13 @@ def _threads_for(work: int, asked: int | None) -> int:
 Divide = int | Literal["valid", "padded"] | None
 
 
+@lru_cache
 def storage(dtype: np.dtype[Any]) -> int:
     """The code of a dtype that `arguments` let through."""
     return _STORAGE[dtype.str[1:]] if dtype.str[1:] in _STORAGE else BF16
 
 
+@lru_cache
 def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int:
     """The element that the loops compute in.
 

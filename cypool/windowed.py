@@ -43,14 +43,14 @@ def choose(ndim: int, which: str, x: ArrayLike, window: tuple[Any, ...], data_fo
            num_threads: Any, index_form: np.dtype[Any] | type | None) -> tuple[Array, Array | None, Windows, Array]:
     """Max or min: values, positions in the form asked for, the windows and the array they were of."""
     given = arguments.array("x", x)
-    arguments.check_dtype("x", given.dtype, (*arguments.FLOATS, *arguments.INTEGERS, "bool"))
+    arguments.check_dtype("x", given.dtype, arguments.ORDERED)
     last = arguments.channels_last(data_format)
     batch = arguments.batched("x", given, ndim)
     windows = place(arguments.spatial("x", batch.shape, last), *window)
     threads = arguments.threads(num_threads)
     omit = arguments.check_nan(nan_policy, given)
     shape = arguments.with_spatial(batch.shape, windows.shape, last)
-    y = arguments.out_array(out, shape if batch is given else shape[1:], given.dtype.newbyteorder("="), given)
+    y = arguments.out_array(out, shape if batch is given else shape[1:], arguments.native(given.dtype), given)
     if index_form is np.uint8 and windows.taps > 256:
         index_form = np.int32 if windows.taps < 2**31 else np.int64
     index = None if index_form is None else np.empty(y.shape, index_form)
@@ -75,7 +75,7 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
                          f"got {shape} with grad_output of shape {grad.shape}")
     volume = int(np.prod(arguments.spatial("input_shape", full, last), dtype=object))
     threads = arguments.threads(num_threads)
-    result = arguments.out_array(out, shape, grad.dtype.newbyteorder("="), grad, index)
+    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
     if not dispatch.add_chosen(batch, index, result if batch is grad else result[None], windows, last=last,
                                num_threads=threads):
         wrong = index[(index < 0) | (index >= volume)]
@@ -88,16 +88,16 @@ def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divid
         nan_policy: Any, dtype: Any, out: Any, num_threads: Any) -> Array:
     """Sums, divided as `divide` says: see `dispatch.Divide`."""
     given = arguments.array("x", x)
-    arguments.check_dtype("x", given.dtype, (*arguments.FLOATS, *arguments.INTEGERS))
+    arguments.check_dtype("x", given.dtype, arguments.NUMBERS)
     last = arguments.channels_last(data_format)
     batch = arguments.batched("x", given, ndim)
     windows = place(arguments.spatial("x", batch.shape, last), *window)
     threads = arguments.threads(num_threads)
     omit = arguments.check_nan(nan_policy, given)
-    natural = given.dtype.newbyteorder("=")
+    natural = arguments.native(given.dtype)
     if natural.kind in "iu":
         natural = np.dtype(np.float64 if divide is not None else np.int64 if natural.kind == "i" else np.uint64)
-    chosen = arguments.result_dtype(dtype, natural, (*arguments.FLOATS, *arguments.INTEGERS))
+    chosen = arguments.result_dtype(dtype, natural, arguments.NUMBERS)
     shape = arguments.with_spatial(batch.shape, windows.shape, last)
     y = arguments.out_array(out, shape if batch is given else shape[1:], chosen, given)
     whole = y if batch is given else y[None]
@@ -156,7 +156,7 @@ def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[An
         raise ValueError(f"grad_output must have the shape of the forward's output {expected[-grad.ndim:]}, "
                          f"got {grad.shape}")
     threads = arguments.threads(num_threads)
-    result = arguments.out_array(out, shape, grad.dtype.newbyteorder("="), grad)
+    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
     dispatch.reduce_windows(batch, result if batch is grad else result[None], adjoint(windows), "sum", last=last,
                             divide=divide, forward=None if divide is None else windows, num_threads=threads)
     return result

@@ -7,7 +7,7 @@ pooling knows of padding, "same", ceil mode, dilation and their adjoints ends he
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -20,7 +20,7 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """The windows along one axis.
 
@@ -34,8 +34,6 @@ class Axis:
         The elements stand this far apart with zeros between (gradients of strided windows); ``size`` counts the zeros.
     table : pair of arrays, optional
         First tap and number of taps (``dilation`` apart) of each window, where no rule holds.
-    forward : Axis, optional
-        The axis that a table is the adjoint of; it tells one table from another.
     """
 
     size: int
@@ -46,8 +44,7 @@ class Axis:
     after: int = 0
     dilation: int = 1
     expand: int = 1
-    table: tuple[np.ndarray, np.ndarray] | None = field(default=None, compare=False)
-    forward: Axis | None = None
+    table: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def extent(self) -> int:
@@ -97,7 +94,7 @@ class Axis:
                 count[reached[inside]] += 1
                 first[reached[inside]] = np.minimum(first[reached[inside]], outputs[inside])
         step = self.dilation // int(np.gcd(self.stride, self.dilation))
-        return Axis(self.out, self.size, max(1, int(count.max())), dilation=step, table=(first, count), forward=self)
+        return Axis(self.out, self.size, max(1, int(count.max())), dilation=step, table=(first, count))
 
 
 def batch(size: int) -> Axis:
@@ -137,13 +134,16 @@ def counted_alike(axis: Axis, padded: bool) -> bool:
     return (padded or axis.padding == 0) and (axis.out - 1) * axis.stride - axis.padding + axis.extent <= end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
-    """The windows of one call: an axis for each spatial dimension."""
+    """The windows of one call: an axis for each spatial dimension.
+
+    `regular` and `adjoint` make each but once, so that caches tell them apart by identity, which costs nothing.
+    """
 
     axes: tuple[Axis, ...]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         return tuple(axis.out for axis in self.axes)
 
@@ -151,7 +151,7 @@ class Windows:
     def input_shape(self) -> tuple[int, ...]:
         return tuple(axis.size for axis in self.axes)
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Taps of a full window."""
         product = 1

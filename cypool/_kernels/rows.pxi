@@ -7,7 +7,7 @@
 cdef enum:
     CHAIN = 64              # taps added one after the other before a partial sum is set aside
     BLOCK = 256             # columns of such a partial sum
-    LANES = 16              # partial results of a run that is reduced to one number
+    LANES = 32              # partial results of a run; more than gcc peels off, which would keep it from vectorising
 
 
 cdef inline void pair(Element* y, const Element* a, const Element* b, Py_ssize_t stride, Py_ssize_t n,
@@ -208,15 +208,16 @@ cdef inline Element total_value(const Element* x, Py_ssize_t n, const Reduction*
         for i in range(1, n):
             value = reduce(value, x[i], r)
         return value
-    for i in range(16):
+    for i in range(32):
         lane[i] = x[i]
     j = LANES
     while j + LANES <= n:
-        for i in range(16):
+        for i in range(32):
             lane[i] = reduce(lane[i], x[j + i], r)
         j += LANES
     for i in range(n - j):
         lane[i] = reduce(lane[i], x[j + i], r)
+    halve(lane, 16, r)
     halve(lane, 8, r)
     halve(lane, 4, r)
     halve(lane, 2, r)

@@ -190,7 +190,7 @@ cdef Way choose_way(const Job* job) noexcept nogil:
         return BY_WINDOWS                           # irregular
     if job.inner > 1 and axis.stride > 1 and job.inner >= 8 and not axis.slide:
         return BY_WINDOWS                           # every window spans whole channel vectors
-    if job.inner == 1 and axis.kernel >= 2 * LANES and axis.dilation == 1 and axis.stride * 8 >= axis.kernel:
+    if job.inner == 1 and axis.kernel >= LANES and axis.dilation == 1 and axis.stride * 8 >= axis.kernel:
         return BY_WINDOWS                           # long, and shares little with its neighbours
     if axis.kernel * axis.dilation > 4 * axis.size + 64:
         return BY_WINDOWS                           # mostly padding
