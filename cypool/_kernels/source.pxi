@@ -43,7 +43,8 @@ cdef void scatter_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride,
 cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
     """n columns of x as elements, NaN replaced where that was asked for."""
     cdef const char* raw = x
-    if job.x.swapped or <size_t> x % <size_t> job.x.size or (stride != job.x.size * job.inner and n > 1) or (job.x.c != job.x.size and job.inner > 1):
+    cdef bint apart = (stride != job.x.size * job.inner and n > 1) or (job.x.c != job.x.size and job.inner > 1)
+    if apart or job.x.swapped or <size_t> x % <size_t> job.x.size:
         gather_bytes(s.raw, x, n, stride, job.inner, job.x.c, job.x.size, job.x.swapped)
         raw = s.raw
     job.rows.load(y, raw, n * job.inner, job.x.code)

@@ -43,7 +43,8 @@ cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h,
 
 cdef inline bint packed_output(const Job* job, const char* out, Py_ssize_t columns) noexcept nogil:
     """Whether a row of the output stands side by side, and where numbers of its size may be written."""
-    return <size_t> out % <size_t> job.y.size == 0 and (job.y.w == job.y.size * job.inner or columns == 1) and (job.y.c == job.y.size or job.inner == 1)
+    return (<size_t> out % <size_t> job.y.size == 0 and (job.y.w == job.y.size * job.inner or columns == 1)
+            and (job.y.c == job.y.size or job.inner == 1))
 
 
 cdef void finish_row(const Job* job, Scratch* s, const Tile* t, Py_ssize_t d, Py_ssize_t h, char* value,
