@@ -28,6 +28,7 @@ class Layer:
     function: ClassVar[Callable[..., Any]]
     gradient: ClassVar[Callable[..., Array]]
     ndim: ClassVar[int]
+    _gradient_settings: ClassVar[frozenset[str]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
@@ -43,6 +44,7 @@ class Layer:
 
     def __init_subclass__(cls) -> None:
         if "function" in cls.__dict__:
+            cls._gradient_settings = frozenset(inspect.signature(cls.gradient).parameters)
             signature = inspect.signature(cls.function)
             cls.__signature__ = signature.replace(                          # type: ignore[attr-defined]
                 parameters=[p for name, p in signature.parameters.items() if name not in ("x", "out")],
@@ -144,8 +146,7 @@ class _Total(Layer):
         return y
 
     def backward(self, grad_output: ArrayLike) -> Array:
-        kept = inspect.signature(type(self).gradient).parameters
-        settings = {name: value for name, value in self.settings.items() if name in kept}
+        settings = {name: value for name, value in self.settings.items() if name in self._gradient_settings}
         return type(self).gradient(grad_output, self._recall(), **settings)
 
 

@@ -65,11 +65,7 @@ class Axis:
     @cached_property
     def empty(self) -> bool:
         """Whether some window has no element. Only a dilation beyond the input leaves such gaps."""
-        if self.dilation <= self.size:
-            return False
-        origin = np.arange(self.out) * self.stride - self.padding
-        lead = np.maximum(0, -(origin // self.dilation))
-        return bool(np.any(np.minimum(self.kernel, -((origin - self.size) // self.dilation)) <= lead))
+        return self.dilation > self.size and bool(np.any(counted(self, padded=False) <= 0))
 
     def adjoint(self, last: bool) -> Axis:
         """The axis of the gradient: which windows each element was in.
@@ -146,10 +142,6 @@ class Windows:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         return tuple(axis.out for axis in self.axes)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(axis.size for axis in self.axes)
 
     @cached_property
     def taps(self) -> int:
