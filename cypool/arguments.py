@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
+
+R = TypeVar("R")
 
 #: The largest size, stride, dilation or padding: products of two fit in 62 bits.
 LARGEST = 2**31 - 1
@@ -30,6 +32,31 @@ def show(value: object) -> str:
     """A value as it stands in a message, long ones cut."""
     text = f"<array of shape {value.shape}, dtype {value.dtype}>" if isinstance(value, np.ndarray) else repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+# ---------------------------------------------------------------------------- calls seen before
+
+def _exact(value: tuple[Any, ...]) -> bool:
+    return all(type(item) is int or type(item) is tuple and _exact(item) for item in value)
+
+
+def remembered(function: Callable[..., R]) -> Callable[..., R]:
+    """What a function of a shape and of arguments as they came said before: real programs repeat the same call.
+
+    Only arguments that were let through are remembered, and only for their like: 2, 2.0 and True are different
+    arguments, though they are equal. Within tuples a cache cannot tell them apart, so those must hold nothing but int.
+    """
+    cached = lru_cache(maxsize=1024, typed=True)(function)
+
+    def call(shape: tuple[int, ...], *args: Any) -> R:
+        if tuple not in map(type, args) or all(type(arg) is not tuple or _exact(arg) for arg in args):
+            try:
+                return cached(shape, *args)
+            except TypeError:                       # not hashable; or wrong, as `function` is about to say
+                pass
+        return function(shape, *args)
+
+    return call
 
 
 # ---------------------------------------------------------------------------- arrays
@@ -77,14 +104,19 @@ def channels_last(data_format: str) -> bool:
     raise kind(f"data_format must be 'channels_first' or 'channels_last', got {show(data_format)}")
 
 
+def batched_shape(name: str, shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """A shape with the batch axis that the caller may have left out."""
+    if len(shape) == ndim + 2:
+        return shape
+    if len(shape) == ndim + 1:
+        return (1, *shape)
+    raise ValueError(f"{name} must have {ndim} spatial axes, a channel axis and perhaps a batch axis "
+                     f"({ndim + 1} or {ndim + 2} in all), got shape {shape}")
+
+
 def batched(name: str, x: np.ndarray, ndim: int) -> np.ndarray:
     """x with a batch axis, which the caller may have left out."""
-    if x.ndim == ndim + 2:
-        return x
-    if x.ndim == ndim + 1:
-        return x[None]
-    raise ValueError(f"{name} must have {ndim} spatial axes, a channel axis and perhaps a batch axis "
-                     f"({ndim + 1} or {ndim + 2} in all), got shape {x.shape}")
+    return x if batched_shape(name, x.shape, ndim) == x.shape else x[None]
 
 
 def spatial(name: str, shape: tuple[int, ...], last: bool) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -159,10 +160,11 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
     if code in (F16, BF16):
         code = F32
     if "arg" in reduction:
-        for limits, wider in (({U8: 64, I8: 64, U16: 2**14, I16: 2**14}, I32), ({U32: 2**30, I32: 2**30}, I64),
-                              ({F32: 2**23}, F64)):
-            if code in limits and taps > limits[code]:
-                code = wider
+        code = {U8: I32, I8: I32, U16: I32, I16: I32, U32: I64}.get(code, code)
+        if code == I32 and taps > 2**30:
+            code = I64
+        if code == F32 and taps > 2**23:
+            code = F64
     return code
 
 
@@ -216,30 +218,55 @@ def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
     return 1 if apart or ndim == 3 else shape[0] if last else shape[1]
 
 
-def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: str, *, last: bool,
-                   index: np.ndarray | None = None, divide: Divide = None, forward: Windows | None = None,
-                   nan: int = 0, num_threads: int | None = None) -> None:
-    """Reduce the windows of x into y.
+class Pooling:
+    """The reduction of an array's windows, made ready for arrays of one shape.
 
     Parameters
     ----------
-    x, y : arrays with a batch axis
+    x_shape, x_dtype, y_shape, y_dtype : with a batch axis
     windows : of x; `adjoint` ones where x is a gradient
     reduction : a key of `REDUCTIONS`
     last : channels last
-    index : C-contiguous int64 (flat positions), int32 or uint8 (ordinals) shaped like y, for the ``arg_`` reductions
     divide : what to divide by
     forward : with a divisor for x's elements instead of y's: the windows it belongs to
     nan : 0 as it is; 1 for NaN as 0; 2 for NaN as 1 and all else as 0
     """
-    ndim = len(windows.axes)
-    apart = windows.whole and forward is None
-    code, result = storage(x.dtype), storage(y.dtype)
-    element = _computed_in(code, reduction, windows.taps, result == F64 or result < F16)
-    plan = _plan(_kernels, windows, _lead(x.shape, last, ndim, apart), apart, divide, forward)
-    _kernels.pool(plan, x, y, index, _roles(last, ndim, apart),
-                  (code, not x.dtype.isnative, result, element), REDUCTIONS[reduction], nan,
-                  _threads_for(max(x.size, y.size), num_threads))
+
+    __slots__ = ("kernels", "made", "ndim", "options", "plan", "work")
+
+    def __init__(self, x_shape: tuple[int, ...], x_dtype: np.dtype[Any], y_shape: tuple[int, ...],
+                 y_dtype: np.dtype[Any], windows: Windows, reduction: str, last: bool, *, divide: Divide = None,
+                 forward: Windows | None = None, nan: int = 0) -> None:
+        ndim = len(windows.axes)
+        apart = windows.whole and forward is None
+        code, result = storage(x_dtype), storage(y_dtype)
+        element = _computed_in(code, reduction, windows.taps, result == F64 or result < F16)
+        self.ndim = ndim + 2
+        self.options = (_roles(last, ndim, apart), (code, not x_dtype.isnative, result, element),
+                        REDUCTIONS[reduction], nan)
+        self.made = (windows, _lead(x_shape, last, ndim, apart), apart, divide, forward)
+        self.work = max(math.prod(x_shape), math.prod(y_shape))
+        self.kernels: ModuleType | None = None
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None, used: bool,
+                 num_threads: int | None) -> None:
+        """Reduce the windows of x into y, a batch of one without its axis too; index: C-contiguous int64 (flat
+        positions), int32 or uint8 (ordinals) shaped like y, for the ``arg_`` reductions; used: y is not a new array."""
+        if self.kernels is not _kernels:
+            self.plan = _plan(_kernels, *self.made)
+            self.kernels = _kernels
+        if x.ndim < self.ndim:
+            x, y = x[None], y[None]
+        _kernels.pool(self.plan, x, y, index, *self.options, used,
+                      1 if self.work < SMALL else _threads_for(self.work, num_threads))
+
+
+def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: str, *, last: bool,
+                   divide: Divide = None, forward: Windows | None = None, nan: int = 0,
+                   num_threads: int | None = None) -> None:
+    """Reduce the windows of x, which has a batch axis, into y: see `Pooling`."""
+    Pooling(x.shape, x.dtype, y.shape, y.dtype, windows, reduction, last, divide=divide, forward=forward,
+            nan=nan)(x, y, None, False, num_threads)
 
 
 def add_chosen(grad: np.ndarray, index: np.ndarray, out: np.ndarray, windows: Windows | None, *, last: bool,

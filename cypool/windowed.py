@@ -39,24 +39,34 @@ def place(sizes: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, d
     return windows
 
 
+@arguments.remembered
+def choice(given: tuple[int, ...], ndim: int, which: str, dtype: np.dtype[Any], kernel_size: Any, stride: Any,
+           padding: Any, dilation: Any, ceil_mode: Any, data_format: Any, omit: bool,
+           index_form: Any) -> tuple[Windows, tuple[int, ...], Any, dispatch.Pooling]:
+    """A call of max or min, made ready: its windows, the shape of its result, of which form its indices are."""
+    arguments.check_dtype("x", dtype, arguments.ORDERED)
+    last = arguments.channels_last(data_format)
+    batch = arguments.batched_shape("x", given, ndim)
+    windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
+    shape = arguments.with_spatial(batch, windows.shape, last)
+    if index_form is np.uint8 and windows.taps > 256:
+        index_form = np.int32 if windows.taps < 2**31 else np.int64
+    reduction = ("omit_" if omit else "") + ("" if index_form is None else "arg_") + which
+    pooling = dispatch.Pooling(batch, dtype, shape, arguments.native(dtype), windows, reduction, last)
+    return windows, shape[len(shape) - len(given):], index_form, pooling
+
+
 def choose(ndim: int, which: str, x: ArrayLike, window: tuple[Any, ...], data_format: Any, nan_policy: Any, out: Any,
            num_threads: Any, index_form: np.dtype[Any] | type | None) -> tuple[Array, Array | None, Windows, Array]:
     """Max or min: values, positions in the form asked for, the windows and the array they were of."""
     given = arguments.array("x", x)
-    arguments.check_dtype("x", given.dtype, arguments.ORDERED)
-    last = arguments.channels_last(data_format)
-    batch = arguments.batched("x", given, ndim)
-    windows = place(arguments.spatial("x", batch.shape, last), *window)
-    threads = arguments.threads(num_threads)
     omit = arguments.check_nan(nan_policy, given)
-    shape = arguments.with_spatial(batch.shape, windows.shape, last)
-    y = arguments.out_array(out, shape if batch is given else shape[1:], arguments.native(given.dtype), given)
-    if index_form is np.uint8 and windows.taps > 256:
-        index_form = np.int32 if windows.taps < 2**31 else np.int64
-    index = None if index_form is None else np.empty(y.shape, index_form)
-    reduction = ("omit_" if omit else "") + ("" if index is None else "arg_") + which
-    dispatch.reduce_windows(batch, y if batch is given else y[None], windows, reduction, last=last, index=index,
-                            num_threads=threads)
+    windows, shape, form, pooling = choice(given.shape, ndim, which, given.dtype, *window, data_format, omit,
+                                           index_form)
+    threads = arguments.threads(num_threads)
+    y = arguments.out_array(out, shape, arguments.native(given.dtype), given)
+    index = None if form is None else np.empty(shape, form)
+    pooling(given, y, index, out is not None, threads)
     return y, index, windows, given
 
 
@@ -84,27 +94,37 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     return result
 
 
+@arguments.remembered
+def sums(given: tuple[int, ...], ndim: int, dtype: np.dtype[Any], kernel_size: Any, stride: Any, padding: Any,
+         dilation: Any, ceil_mode: Any, divide: dispatch.Divide, data_format: Any,
+         result: Any) -> tuple[Windows, tuple[int, ...], np.dtype[Any], bool, dispatch.Pooling]:
+    """A call of sums or averages, made ready: its windows, its result's shape and dtype, whether channels are last."""
+    arguments.check_dtype("x", dtype, arguments.NUMBERS)
+    last = arguments.channels_last(data_format)
+    batch = arguments.batched_shape("x", given, ndim)
+    windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
+    natural = arguments.native(dtype)
+    if natural.kind in "iu":
+        natural = np.dtype(np.float64 if divide is not None else np.int64 if natural.kind == "i" else np.uint64)
+    chosen = arguments.result_dtype(result, natural, arguments.NUMBERS)
+    shape = arguments.with_spatial(batch, windows.shape, last)
+    pooling = dispatch.Pooling(batch, dtype, shape, chosen, windows, "sum", last, divide=divide)
+    return windows, shape[len(shape) - len(given):], chosen, last, pooling
+
+
 def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divide, data_format: Any,
         nan_policy: Any, dtype: Any, out: Any, num_threads: Any) -> Array:
     """Sums, divided as `divide` says: see `dispatch.Divide`."""
     given = arguments.array("x", x)
-    arguments.check_dtype("x", given.dtype, arguments.NUMBERS)
-    last = arguments.channels_last(data_format)
-    batch = arguments.batched("x", given, ndim)
-    windows = place(arguments.spatial("x", batch.shape, last), *window)
-    threads = arguments.threads(num_threads)
     omit = arguments.check_nan(nan_policy, given)
-    natural = arguments.native(given.dtype)
-    if natural.kind in "iu":
-        natural = np.dtype(np.float64 if divide is not None else np.int64 if natural.kind == "i" else np.uint64)
-    chosen = arguments.result_dtype(dtype, natural, arguments.NUMBERS)
-    shape = arguments.with_spatial(batch.shape, windows.shape, last)
-    y = arguments.out_array(out, shape if batch is given else shape[1:], chosen, given)
-    whole = y if batch is given else y[None]
+    windows, shape, chosen, last, pooling = sums(given.shape, ndim, given.dtype, *window, divide, data_format, dtype)
+    threads = arguments.threads(num_threads)
+    y = arguments.out_array(out, shape, chosen, given)
     if omit:
-        add_present(batch, whole, windows, divide, last, threads)
+        batch = arguments.batched("x", given, ndim)
+        add_present(batch, y if batch is given else y[None], windows, divide, last, threads)
     else:
-        dispatch.reduce_windows(batch, whole, windows, "sum", last=last, divide=divide, num_threads=threads)
+        pooling(given, y, None, out is not None, threads)
     return y
 
 

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 #: Windows up to this many times their stride are folded tap by tap; wider ones slide by doubling.
-WIDE = 6
+WIDE = 10
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -204,3 +204,50 @@ def test_indices_point_at_the_values(op, isa):
             flat = np.take_along_axis(x.reshape(n, c, -1), indices.reshape(n, c, -1), 2).reshape(y.shape)
             # Bits and not only values: the sign of a chosen zero is that of the element chosen.
             np.testing.assert_array_equal(flat.view(np.int32), np.ascontiguousarray(y).view(np.int32))
+
+
+# Windows that span whole axes, which are merged with the axis before; axes of one element; small whole planes.
+COVERED = [
+    ((8, 7, 7), {"kernel_size": (2, 7, 7), "stride": 1}),
+    ((9, 4, 5), {"kernel_size": (3, 4, 5), "stride": (2, 1, 1), "padding": [(1, 2), (0, 0), (0, 0)]}),
+    ((5, 6, 3), {"kernel_size": (1, 2, 3), "stride": (1, 2, 1)}),
+    ((5, 6, 1), {"kernel_size": (2, 3, 1), "stride": (1, 1, 1), "dilation": (2, 1, 1)}),
+    ((1, 6, 9), {"kernel_size": (3, 2, 9), "stride": 1, "padding": [(1, 1), (1, 0), (0, 0)]}),
+    ((12, 9), {"kernel_size": (5, 9), "stride": (1, 9)}),
+    ((40, 40), {"kernel_size": (3, 40), "stride": (2, 1)}),
+    ((1, 11), {"kernel_size": (4, 5), "stride": (5, 4), "padding": [(2, 2), (3, 3)]}),
+    ((7, 1), {"kernel_size": (3, 2), "stride": 1, "padding": [(1, 1), (1, 1)]}),
+    ((7, 7), {"kernel_size": 7}),
+    ((3, 3), {"kernel_size": 3}),
+    ((49,), {"kernel_size": 49}),
+    ((5000,), {"kernel_size": 5000}),
+]
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("name", ["float32", "int32", "uint8", "float16"])
+@pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))
+def test_covered_axes(op, name, data_format, isa):
+    rng = np.random.default_rng(6)
+    for spatial, window in COVERED:
+        if len(spatial) != op.ndim or (name == "float16" and name not in op.dtypes):
+            continue
+        x = ties(rng, shaped(3, 4, spatial, data_format), op.dtypes[name])
+        expected = op.expected(x, window, data_format)
+        wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)[..., ::2]
+        wide[...] = x
+        for view in (x, wide, np.ascontiguousarray(x.T).T):
+            verify(op, view, window, data_format, expected)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_larger_than_the_caches(threads, isa):
+    """Calls of 64 MiB and more write past the caches, lines that are not whole included."""
+    x = np.random.default_rng(7).standard_normal((3, 1, 2101, 2999), dtype=np.float32)
+    top, bottom = x[..., :-1:2, :-1], x[..., 1::2, :-1]
+    largest = np.maximum(np.maximum(top[..., ::2], top[..., 1::2]), np.maximum(bottom[..., ::2], bottom[..., 1::2]))
+    around = np.full((3, 1, 1050, 1502), 5, np.float32)
+    y = around[..., 2:-1]
+    cypool.max_pool2d(x, 2, out=y, num_threads=threads)
+    assert np.array_equal(y, largest) and (around[..., :2] == 5).all() and (around[..., -1] == 5).all()
+    assert np.array_equal(cypool.max_pool2d(x, 2, num_threads=threads), largest)

@@ -25,6 +25,7 @@ def pool(
     codes: tuple[int, bool, int, int],
     reduction: int,
     nan: int,
+    used: bool,
     threads: int,
 ) -> None: ...
 def scatter(

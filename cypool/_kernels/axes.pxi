@@ -30,6 +30,23 @@ cdef inline bint single(const Axis* axis) noexcept nogil:
     return axis.first == NULL and axis.kernel == 1 and axis.stride == 1 and axis.size == axis.out
 
 
+cdef inline bint covered(const Axis* axis) noexcept nogil:
+    """Whether there is one window, and it is the whole axis."""
+    return (axis.first == NULL and axis.out == 1 and axis.kernel == axis.size and axis.padding == 0
+            and axis.dilation == 1 and axis.expand == 1)
+
+
+cdef inline Py_ssize_t alike(const Axis* axis, Py_ssize_t i, Py_ssize_t end) noexcept nogil:
+    """Where the run of windows ends that follow window i, each one stride further on, with as many taps."""
+    cdef Py_ssize_t j = i + 1, last = axis.size + axis.padding - (axis.kernel - 1) * axis.dilation - 1
+    if axis.first != NULL:
+        while j < end and axis.count[j] == axis.count[i] and axis.first[j] == axis.first[j - 1] + axis.stride:
+            j += 1
+    elif i * axis.stride >= axis.padding and i * axis.stride <= last:           # a full window
+        j = min(end, last / axis.stride + 1)
+    return j
+
+
 cdef inline Py_ssize_t origin_of(const Axis* axis, Py_ssize_t i) noexcept nogil:
     """Where tap 0 of window i lies (or would lie)."""
     return axis.first[i] if axis.first != NULL else i * axis.stride - axis.padding
@@ -68,31 +85,26 @@ cdef inline int64_t taps_counted(const Divisor* along, Py_ssize_t i) noexcept no
     return max(min(along.kernel, ceil_div(end - origin, along.dilation)) - lead, 0)
 
 
-cdef void divisor_row(const Job* job, Scratch* s, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w0,
-                      Py_ssize_t w1) noexcept nogil:
-    """Put the divisors of the windows (d, h, w0..w1) into the scratch row, unless they are there."""
-    cdef Py_ssize_t i, c, inner = job.inner
-    cdef int64_t product
-    cdef double value
+cdef double row_divisor(const Job* job, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
+    """What the windows (d, h, ...) are divided by: all of it, or what is left to multiply by `count_row`."""
     if job.fixed_divisor != 0:
-        s.divisor[0] = job.fixed_divisor
-        s.row_uniform = True
-        if job.rows.floating or s.row_last == w1 - w0:
-            return
-        for i in range((w1 - w0) * inner):
-            s.divisor[i] = job.fixed_divisor
-        s.row_last = w1 - w0
-        return
-    product = taps_counted(&job.divisor[0], d) * taps_counted(&job.divisor[1], h)
-    if product == s.row_product and w0 == s.row_first and w1 == s.row_last:
-        return
-    s.row_uniform = True
-    for i in range(w0, w1):
-        value = <double> (product * taps_counted(&job.divisor[2], i))
-        if value == 0:                              # a window of nothing: its sum is zero
-            value = 1
-        for c in range(inner):
-            s.divisor[(i - w0) * inner + c] = value
-        if value != s.divisor[0]:
-            s.row_uniform = False
-    s.row_product, s.row_first, s.row_last = product, w0, w1
+        return job.fixed_divisor
+    return max(<double> taps_counted(&job.divisor[0], d) * taps_counted(&job.divisor[1], h), 1)
+
+
+cdef const void* count_row(const Job* job, Scratch* s, Py_ssize_t w0, Py_ssize_t w1) noexcept nogil:
+    """How many taps of the windows w0..w1 are counted along w, as elements (as doubles where those are integers);
+    at least 1: the sum of nothing is zero. NULL: all alike, and fixed."""
+    cdef Py_ssize_t i, c, n = (w1 - w0) * job.inner
+    cdef double* row = s.counts
+    if job.fixed_divisor != 0:
+        return NULL
+    if w0 != s.counts_first or w1 != s.counts_last:
+        for i in range(w0, w1):
+            for c in range(job.inner):
+                row[(i - w0) * job.inner + c] = max(<double> taps_counted(&job.divisor[2], i), 1)
+        if job.rows.floating and job.rows.size == 4:
+            for i in range(n):
+                (<float*> row)[i] = <float> row[i]
+        s.counts_first, s.counts_last = w0, w1
+    return row

@@ -38,6 +38,13 @@ cdef struct Array:
     Py_ssize_t size         # bytes of a stored number
     bint swapped            # the other byte order
     bint direct             # rows can be used in place, as elements
+    bint streamed           # rows are written past the caches
+
+
+cdef enum Way:              # how the windows along a row are reduced
+    GROUPED                 # tap by tap, those at the ends apart from those that reach over no end
+    PADDED                  # tap by tap, over rows with padding between them
+    SLIDE                   # by doubling, over rows with padding between them
 
 
 cdef struct Job:
@@ -52,6 +59,7 @@ cdef struct Job:
     Py_ssize_t a, b, inner
     Py_ssize_t channels     # of the caller's array: more than inner where they are dealt out over b
     Py_ssize_t plane_d, plane_h         # steps of the flat index along d and h
+    Way way
     Array x, y
     char* index             # C-contiguous, in y's layout
     int index_width         # 0 none, 1 or 4 bytes: ordinals, 8: flat positions
@@ -60,18 +68,14 @@ cdef struct Job:
     Py_ssize_t tiles_d, tiles_h, tiles_w, tiles
     Py_ssize_t room         # elements in each scratch buffer
     Py_ssize_t raw_room     # bytes of the row that is gathered before it is loaded
-    Py_ssize_t divisor_room
-
-
-cdef enum Way:              # how the windows along a row are reduced
-    BY_WINDOWS              # one by one
-    PADDED                  # tap by tap over rows with padding between them
-    MENDED                  # tap by tap over rows without padding; the ends are done again
-    SLIDE                   # by doubling
+    Py_ssize_t count_room
 
 
 cdef enum:
     BUFFERS = 4
+    SPARE = 8 * VECTOR      # bytes behind each: rows are worked in whole vectors
+    STREAM = 1 << 26        # bytes of input and output together from which on the caches hold neither
+    CHUNK = 2048            # elements of a whole plane that are reduced at once
     LONG = 192              # elements from which on a row is better done on its own
 
 
@@ -79,17 +83,17 @@ cdef struct Scratch:
     char* value[BUFFERS]
     char* tap[BUFFERS]
     char* raw
-    double* divisor         # of one row, as last computed for (row product, first, last)
-    int64_t row_product
-    Py_ssize_t row_first, row_last
-    bint row_uniform
+    double* counts          # taps counted along w, as last computed for windows first..last
+    Py_ssize_t counts_first, counts_last
 
 
 cdef struct Tile:
     Py_ssize_t a, b
     Py_ssize_t d0, d1, h0, h1, w0, w1   # outputs
     Py_ssize_t in_d, in_d1, in_h, in_h1, in_w, in_w1        # the inputs they reach
-    Py_ssize_t left         # padded columns before them
+    Py_ssize_t left, right  # padded columns before and behind them
+    Py_ssize_t pitch        # columns from row to row after the height pass
+    bint spill              # whether that pass may write rows in whole vectors
 
 
 cdef struct Block:          # rows of elements: in a scratch buffer, or (buffer -1) in the caller's array

@@ -18,40 +18,50 @@ cdef inline char* at(char* base, Py_ssize_t element, Py_ssize_t size) noexcept n
     return NULL if base == NULL else base + element * size
 
 
+cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssize_t y_row, Py_ssize_t planes,
+                         Py_ssize_t x_plane, Py_ssize_t y_plane, Py_ssize_t x_spare, Py_ssize_t y_spare) noexcept nogil:
+    cdef Grid g
+    g.n = n
+    g.x_spare, g.y_spare = x_spare, y_spare
+    if y_row <= y_plane or planes == 1:
+        g.rows, g.x_row, g.y_row = rows, x_row, y_row
+        g.planes, g.x_plane, g.y_plane = planes, x_plane, y_plane
+    else:                                           # in the order of memory, which spilling needs
+        g.rows, g.x_row, g.y_row = planes, x_plane, y_plane
+        g.planes, g.x_plane, g.y_plane = rows, x_row, y_row
+    return g
+
+
+cdef inline Py_ssize_t spare(const Job* job, Block x) noexcept nogil:
+    """Elements behind a block that may be touched."""
+    return SPARE / job.rows.size if x.buffer >= 0 else 0
+
+
 cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t in0,
                     Block x, Py_ssize_t x_pitch, Block y, Py_ssize_t y_pitch,
                     Py_ssize_t lines, Py_ssize_t x_line, Py_ssize_t y_line, Py_ssize_t n,
-                    int64_t ordinal) noexcept nogil:
-    """Windows i0..i1 of `lines` parallel lines of vectors of n elements, tap by tap.
+                    int64_t ordinal, bint spill) noexcept nogil:
+    """Windows i0..i1 of `lines` parallel lines of vectors of n elements, tap by tap, windows alike at once.
 
-    Vectors lie x_pitch and y_pitch apart along the axis, lines x_line and y_line apart. Where neighbours touch in
-    memory, one long run replaces many short ones.
+    Vectors lie x_pitch and y_pitch apart along the axis, lines x_line and y_line apart. `spill`: vectors of y may be
+    written beyond their end.
     """
-    cdef Py_ssize_t i, line, run, size = job.rows.size
-    cdef Window w, v
-    cdef Py_ssize_t xi, yi
-    if lines > 1 and x_line == n and y_line == n:
-        n *= lines
-        lines = 1
-    for line in range(lines):
-        i = i0
-        while i < i1:
-            w = window(axis, i)
-            run = 1
-            if x_pitch == n and y_pitch == n and axis.stride == 1 and axis.first == NULL:
-                while i + run < i1:
-                    v = window(axis, i + run)
-                    if v.first != w.first + run or v.count != w.count or v.lead != w.lead:
-                        break
-                    run += 1
-            xi = line * x_line + (w.first - in0) * x_pitch
-            yi = line * y_line + (i - i0) * y_pitch
-            if w.count > 0:
-                job.rows.fold(at(y.value, yi, size), at(y.tap, yi, size), at(x.value, xi, size), at(x.tap, xi, size),
-                              w.count, axis.dilation * x_pitch, 1, n * run, w.lead * ordinal, ordinal, job.policy)
-            else:
-                job.rows.fill(at(y.value, yi, size), at(y.tap, yi, size), n * run, job.policy)
-            i += run
+    cdef Py_ssize_t i = i0, end, xi, yi, size = job.rows.size
+    cdef Window w
+    cdef Grid g
+    while i < i1:
+        end = alike(axis, i, i1)
+        w = window(axis, i)
+        xi = (w.first - in0) * x_pitch
+        yi = (i - i0) * y_pitch
+        g = grid_of(n, end - i, axis.stride * x_pitch, y_pitch, lines, x_line, y_line,
+                    spare(job, x), spare(job, y) if spill else NO_SPILL)
+        if w.count > 0:
+            job.rows.fold(at(y.value, yi, size), at(y.tap, yi, size), at(x.value, xi, size), at(x.tap, xi, size),
+                          w.count, axis.dilation * x_pitch, 1, &g, w.lead * ordinal, ordinal, job.policy)
+        else:
+            job.rows.fill(at(y.value, yi, size), at(y.tap, yi, size), &g, job.policy)
+        i = end
 
 
 cdef Block slide(const Job* job, Scratch* s, Block x, Py_ssize_t n, Py_ssize_t kernel, Py_ssize_t step,
@@ -63,6 +73,7 @@ cdef Block slide(const Job* job, Scratch* s, Block x, Py_ssize_t n, Py_ssize_t k
     """
     cdef Py_ssize_t size = job.rows.size, width = 1, done = 0, left = n - (kernel - 1) * step
     cdef Block m = x, joined, y
+    cdef Grid g
     joined.buffer = -1
     while True:
         if not job.rows.doubles and kernel & width:
@@ -70,7 +81,8 @@ cdef Block slide(const Job* job, Scratch* s, Block x, Py_ssize_t n, Py_ssize_t k
                 return m
             if done == 0:
                 joined = fresh_block(job, s, m.buffer, x.buffer, -1)
-                job.rows.fold(joined.value, joined.tap, m.value, m.tap, 1, 0, 1, left, 0, 0, job.policy)
+                g = line(left)
+                job.rows.fold(joined.value, joined.tap, m.value, m.tap, 1, 0, 1, &g, 0, 0, job.policy)
             else:
                 job.rows.merge(joined.value, joined.tap, at(m.value, done * step, size), at(m.tap, done * step, size),
                                left, job.policy)
@@ -80,13 +92,14 @@ cdef Block slide(const Job* job, Scratch* s, Block x, Py_ssize_t n, Py_ssize_t k
         if 2 * width > kernel:
             break
         y = fresh_block(job, s, m.buffer, joined.buffer, x.buffer)
-        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, width * step, 1, n - (2 * width - 1) * step,
-                      0, width * ordinal, job.policy)
+        g = line(n - (2 * width - 1) * step)
+        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, width * step, 1, &g, 0, width * ordinal, job.policy)
         m = y
         width *= 2
     if width < kernel:
         y = fresh_block(job, s, m.buffer, x.buffer, -1)
-        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, (kernel - width) * step, 1, left,
+        g = line(left)
+        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, (kernel - width) * step, 1, &g,
                       0, (kernel - width) * ordinal, job.policy)
         m = y
     return m
@@ -98,15 +111,11 @@ cdef Block padded_block(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t
                         Py_ssize_t n, Py_ssize_t room) noexcept nogil:
     """Every vector that windows i0..i1 reach, padding included, evenly laid out for `slide`."""
     cdef Block y = fresh_block(job, s, x.buffer, -1, -1)
-    cdef Py_ssize_t i, line, xi, yi, size = job.rows.size
-    cdef Py_ssize_t origin = origin_of(axis, i0)
-    job.rows.fill(y.value, y.tap, room, job.policy)
-    for line in range(lines):
-        for i in range(in0, in1):
-            xi = line * x_line + (i - in0) * x_pitch
-            yi = line * y_line + (i - origin) * y_pitch + offset
-            job.rows.fold(at(y.value, yi, size), at(y.tap, yi, size), at(x.value, xi, size), at(x.tap, xi, size),
-                          1, 0, 1, n, 0, 0, job.policy)
+    cdef Py_ssize_t yi = (in0 - origin_of(axis, i0)) * y_pitch + offset, size = job.rows.size
+    cdef Grid g = line(room)
+    job.rows.fill(y.value, y.tap, &g, job.policy)
+    g = grid_of(n, in1 - in0, x_pitch, y_pitch, lines, x_line, y_line, spare(job, x), NO_SPILL)
+    job.rows.fold(at(y.value, yi, size), at(y.tap, yi, size), x.value, x.tap, 1, 0, 1, &g, 0, 0, job.policy)
     return y
 
 
@@ -129,19 +138,20 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     y = fresh_block(job, s, x.buffer, -1, -1)
     y.row = columns
     y.plane = rows * columns
-    fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal)
+    fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal,
+              alike(axis, t.d0, t.d1) == t.d1)
     return y
 
 
-cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssize_t pitch) noexcept nogil:
-    """Rows of pitch columns: t.left padded ones, the tile's, then padded ones again."""
+cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Rows of t.pitch columns: t.left padded ones, the tile's, then padded ones again."""
     cdef const Axis* axis = &job.axis[1]
     cdef Py_ssize_t size = job.rows.size, planes = t.d1 - t.d0, rows = t.h1 - t.h0
-    cdef Py_ssize_t columns = (t.in_w1 - t.in_w) * job.inner
-    cdef Py_ssize_t left = t.left * job.inner, right, length, i
+    cdef Py_ssize_t columns = (t.in_w1 - t.in_w) * job.inner, pitch = t.pitch * job.inner
+    cdef Py_ssize_t left = t.left * job.inner, length
     cdef int64_t ordinal = job.axis[2].kernel
     cdef Block y, z
-    pitch *= job.inner
+    cdef Grid g
     if single(axis) and pitch == columns:
         return x
     if axis.slide:
@@ -155,14 +165,14 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x, Py_
     y = fresh_block(job, s, x.buffer, -1, -1)
     y.row = pitch
     y.plane = rows * pitch
-    if pitch > columns:
-        right = pitch - columns - left
-        job.rows.fill(y.value, y.tap, left, job.policy)
-        for i in range(planes * rows):              # the padding right of a row and left of the next one
-            job.rows.fill(at(y.value, i * pitch + left + columns, size), at(y.tap, i * pitch + left + columns, size),
-                          right + (left if i + 1 < planes * rows else 0), job.policy)
     z = y
     z.value = at(y.value, left, size)
     z.tap = at(y.tap, left, size)
-    fold_axis(job, axis, t.h0, t.h1, t.in_h, x, x.row, z, y.row, planes, x.plane, y.plane, columns, ordinal)
+    fold_axis(job, axis, t.h0, t.h1, t.in_h, x, x.row, z, y.row, planes, x.plane, y.plane, columns, ordinal, t.spill)
+    if left > 0:
+        g = grid_of(left, planes * rows, 0, pitch, 1, 0, 0, 0, 0)
+        job.rows.fill(y.value, y.tap, &g, job.policy)
+    if t.right > 0:
+        g = grid_of(t.right * job.inner, planes * rows, 0, pitch, 1, 0, 0, 0, 0)
+        job.rows.fill(at(y.value, left + columns, size), at(y.tap, left + columns, size), &g, job.policy)
     return y

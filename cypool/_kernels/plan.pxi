@@ -66,7 +66,7 @@ cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint
     array.data = <char*> cnp.PyArray_DATA(x)
     array.a, array.b, array.d, array.h, array.w, array.c = steps[0], steps[1], steps[2], steps[3], steps[4], steps[5]
     array.size = cnp.PyArray_ITEMSIZE(x)
-    array.code, array.swapped, array.direct = code, swapped, False
+    array.code, array.swapped, array.direct, array.streamed = code, swapped, False, False
 
 
 cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns) noexcept:
@@ -94,11 +94,66 @@ cdef void deal_out_channels(Job* job) noexcept:
         job.y.b = part * job.y.c
 
 
-def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple codes, int reduction, int nan, int threads):
+cdef inline void unused(Axis* axis) noexcept:
+    memset(axis, 0, sizeof(Axis))
+    axis.size = axis.out = axis.kernel = axis.stride = axis.dilation = axis.expand = 1
+
+
+cdef void merge_covered(Job* job) noexcept:
+    """An axis that every window covers continues the axis before it: windows of whole rows are one long window."""
+    cdef Axis* h = &job.axis[1]
+    cdef Axis* w = &job.axis[2]
+    cdef Py_ssize_t columns
+    cdef int i
+    for i in range(2):
+        columns = w.size
+        if covered(h):
+            h.stride, h.slide = h.kernel, False
+        if not covered(w) or h.first != NULL or h.expand > 1 or columns > 1 and (
+                h.dilation > 1 or h.kernel > 4 * h.stride) or h.size > 1 and (
+                columns > 1 and job.x.h != columns * job.x.w or job.index_width == 8 and job.plane_h != columns):
+            return
+        if columns == 1:
+            job.x.w = job.x.h
+        w[0] = h[0]
+        w.size *= columns
+        w.kernel *= columns
+        w.stride *= columns
+        w.padding *= columns
+        job.y.w = job.y.h
+        h[0] = job.axis[0]
+        job.x.h, job.y.h, job.plane_h = job.x.d, job.y.d, job.plane_d
+        unused(&job.axis[0])
+        job.x.d = job.y.d = job.plane_d = 0
+
+
+cdef void merge_axes(Job* job) noexcept:
+    """Merge what every window covers, and let the batch stand in for axes that this leaves unused: small whole planes
+    become windows along the row that they lie in."""
+    cdef Axis* axis = job.axis
+    if job.inner > 1 or job.divide_source or job.divided and job.fixed_divisor == 0:
+        return
+    merge_covered(job)
+    if (axis[0].size > 1 or axis[1].size > 1 or not single(&axis[0]) or not single(&axis[1])
+            or job.whole and axis[2].size > CHUNK):
+        return
+    axis[0].size, axis[0].out, job.x.d, job.y.d = job.a, job.a, job.x.a, job.y.a
+    axis[1].size, axis[1].out, job.x.h, job.y.h = job.b, job.b, job.x.b, job.y.b
+    if axis[2].out == 1:
+        axis[2].stride, axis[2].slide = axis[2].kernel, False
+    job.plane_d = job.plane_h = 0
+    job.a = job.b = 1
+    job.whole = False
+    merge_covered(job)
+
+
+def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple codes, int reduction, int nan, bint used,
+         int threads):
     """Run a plan.
 
     roles: which of (a, b, d, h, w, c) each axis of x and y is. codes: storage of x, whether its bytes are swapped,
     storage of y, element. index: None, or a C-contiguous array shaped like y, of one, four or eight bytes.
+    used: whether y's memory was in use before; pages that are new come into the caches in any case.
     """
     cdef Job job
     cdef Py_ssize_t dims[6]
@@ -107,6 +162,8 @@ def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple code
     cdef char tag = 0
     if not choose_rows(&job.rows, element, reduction):
         raise ValueError(f"reduction {reduction} is not defined for element {element}")
+    if cnp.PyArray_SIZE(y) == 0:
+        return
     job.policy = &tag
     for i in range(3):
         job.axis[i] = plan.axis[i]
@@ -124,14 +181,18 @@ def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple code
     describe(&job.x, x, role, codes[0], codes[1])
     describe(&job.y, y, role, codes[2], False)
     deal_out_channels(&job)
-    job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
-                    and job.axis[2].expand == 1)
-    job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)
     job.index, job.index_width, job.offset = NULL, 0, NULL
     if index is not None:
         job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
         job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
         if plan.offsets is not None:
             job.offset = &plan.offsets[0]
+    merge_axes(&job)
+    job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
+                    and job.axis[2].expand == 1)
+    job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)
+    if (used and job.y.direct and not job.whole and not job.rows.taps and job.axis[0].kernel * job.axis[1].kernel > 1
+            and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM):
+        job.y.direct, job.y.streamed = False, True
     with nogil:
         run_job(&job, threads)

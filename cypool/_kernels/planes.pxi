@@ -40,11 +40,12 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
     chain of additions. Chunks are the same whatever the strides, so that strides never change a result.
     """
     cdef Py_ssize_t n = job.axis[0].size * job.axis[1].size * job.axis[2].size
-    cdef Py_ssize_t chunk = 2048 if job.inner == 1 else CHAIN
+    cdef Py_ssize_t chunk = CHUNK if job.inner == 1 else CHAIN
     cdef Py_ssize_t flat = 0, count = 0, width
     cdef bint one_row = flat_plane(job)
     cdef bint in_place = job.x.direct and one_row and job.x.w == job.rows.size * job.inner
     cdef const char* x
+    cdef Grid g
     while flat < n:
         width = min(chunk, n - flat)
         if in_place:
@@ -53,9 +54,10 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
             load_stretch(job, s, plane, flat, width, one_row)
             x = s.value[BUFFERS - 1]
         if job.inner == 1:
-            job.rows.total(s.value[0], s.tap[0], x, NULL, width, 1, 0, flat, job.policy)
+            job.rows.total(s.value[0], s.tap[0], x, width, 1, 0, flat, job.policy)
         else:
-            job.rows.fold(s.value[0], s.tap[0], x, NULL, width, job.inner, 1, job.inner, flat, 1, job.policy)
+            g = line(job.inner)
+            job.rows.fold(s.value[0], s.tap[0], x, NULL, width, job.inner, 1, &g, flat, 1, job.policy)
         if width == n:
             return 0
         if count % 64 == 0 and count > 0:
@@ -71,27 +73,15 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
 
 cdef void pool_planes(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil:
     """A tile of the whole-plane form: job.tile_w neighbouring planes."""
-    cdef Py_ssize_t plane, first = index * job.tile_w, size = job.rows.size
-    cdef Py_ssize_t n = job.axis[0].size * job.axis[1].size * job.axis[2].size
-    cdef Py_ssize_t planes = min(job.tile_w, job.a * job.b - first)
-    cdef char* y
+    cdef Py_ssize_t plane, first = index * job.tile_w
     cdef Tile t
-    cdef int buffer
-    if (job.inner == 1 and n <= 2048 and job.x.direct and job.y.direct and not job.index_width and flat_plane(job)
-            and job.x.w == size and (not job.divided or job.fixed_divisor != 0)
-            and (job.a == 1 or job.x.a == job.b * job.x.b) and (job.b == 1 or job.y.b == size)
-            and (job.a == 1 or job.y.a == job.b * size)):
-        # small planes in a row, results in a row: one loop
-        y = job.y.data + first * size
-        job.rows.total(y, NULL, job.x.data + first * (job.x.b if job.b > 1 else job.x.a), NULL, n, planes,
-                       (job.x.b if job.b > 1 else job.x.a) / size, 0, job.policy)
-        if job.divided:
-            job.rows.divide(y, &job.fixed_divisor, True, planes)
-        return
+    cdef Block y
     t.d0 = t.h0 = t.w0 = 0
-    t.w1 = 1
-    for plane in range(first, first + planes):
+    t.d1 = t.h1 = t.w1 = 1
+    y.plane = y.row = job.inner
+    for plane in range(first, min(first + job.tile_w, job.a * job.b)):
         t.a = plane / job.b
         t.b = plane % job.b
-        buffer = pool_plane(job, s, job.x.data + t.a * job.x.a + t.b * job.x.b)
-        finish_row(job, s, &t, 0, 0, s.value[buffer], s.tap[buffer], False)
+        y.buffer = pool_plane(job, s, job.x.data + t.a * job.x.a + t.b * job.x.b)
+        y.value, y.tap = s.value[y.buffer], s.tap[y.buffer]
+        finish(job, s, &t, y)

@@ -36,24 +36,35 @@ ctypedef fused Reduction:
     OmitArgMax
     OmitArgMin
 
+ctypedef fused Arg:
+    ArgMax
+    ArgMin
+    OmitArgMax
+    OmitArgMin
+
 
 cdef inline Element reduce(Element a, Element b, const Reduction* r) noexcept nogil:
-    """The reduction of two values. Two plain selections compile to a maximum and a masked move, without branches."""
+    """The reduction of two values. Two plain selections compile to a maximum and a masked move, without branches; the
+    question whether b is NaN can be answered while a is still being computed."""
     cdef Element m
     if Element is Wide:
         return wide_add(a, b)
     elif Reduction is Sum:
         return a + b
-    elif Reduction is Max or Reduction is OmitMax:
+    elif Reduction is OmitMax:
         m = a if a > b else b
-    elif Reduction is Min or Reduction is OmitMin:
+    elif Reduction is OmitMin:
         m = a if a < b else b
+    elif Reduction is Max:
+        m = b if b > a else a
+    elif Reduction is Min:
+        m = b if b < a else a
     else:                                           # Arg policies ask `beats`
         m = a
     if Reduction is OmitMax or Reduction is OmitMin:
         return a if b != b else m
     else:
-        return a if a != a else m
+        return b if b != b else m
 
 
 cdef inline bint beats(Element b, Element b_tap, Element a, Element a_tap, const Reduction* r) noexcept nogil:

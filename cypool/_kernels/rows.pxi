@@ -5,9 +5,45 @@
 # Whoever calls a loop sees to it that y overlaps no input, except where a comment says "in place".
 
 cdef enum:
+    VECTOR = 64             # bytes: short rows are worked in whole vectors of so many
     CHAIN = 64              # taps added one after the other before a partial sum is set aside
-    BLOCK = 256             # columns of such a partial sum
-    LANES = 32              # partial results of a run; more than gcc peels off, which would keep it from vectorising
+    LANES = 32              # elements from which on a run is reduced in lanes
+    LANE_ROOM = 512         # lanes of all runs that are reduced at once
+
+
+cdef struct Grid:           # planes of rows of n elements, and the elements from one to the next
+    Py_ssize_t planes, rows, n
+    Py_ssize_t x_plane, x_row, y_plane, y_row
+    # So many elements behind the last row may be read (x) or written (y). As long as they stay before that, rows are
+    # rounded up to whole vectors: the next row is written over what was too much. NO_SPILL: y must not be.
+    Py_ssize_t x_spare, y_spare
+
+
+cdef extern from *:
+    """
+    #define CYPOOL_NO_SPILL (PY_SSIZE_T_MIN / 4)
+    """
+    const Py_ssize_t NO_SPILL "CYPOOL_NO_SPILL"
+
+
+cdef inline Grid line(Py_ssize_t n) noexcept nogil:
+    """A grid of one row."""
+    cdef Grid g
+    g.planes = g.rows = 1
+    g.n = n
+    g.x_plane = g.x_row = g.y_plane = g.y_row = g.x_spare = g.y_spare = 0
+    return g
+
+
+cdef inline void join(Grid* g, Py_ssize_t stride) noexcept nogil:
+    """Rows that touch in memory become one, whose windows are `stride` apart."""
+    cdef int i
+    for i in range(2):
+        if g.rows > 1 and (g.x_row != g.n * stride or g.y_row != g.n):
+            return
+        g.n *= g.rows
+        g.rows, g.x_row, g.y_row = g.planes, g.x_plane, g.y_plane
+        g.planes = 1
 
 
 cdef inline void pair(Element* y, const Element* a, const Element* b, Py_ssize_t stride, Py_ssize_t n,
@@ -76,22 +112,32 @@ cdef inline void chain_taps(Element* y, Element* y_tap, const Element* x, const 
                             const Reduction* r) noexcept nogil:
     """As chain, ordinals too: tap j counts as x_tap + tap + j * tap_step."""
     cdef Py_ssize_t i, j
-    cdef Element a, b, a_tap, b_tap, shift
+    cdef Element a, b, a_tap, b_tap, shift, first
     cdef bint better
     if Element is Wide:
         return
     else:
-        for j in range(taps):
-            shift = <Element> (tap + j * tap_step)
-            if j == 0:
+        first = <Element> tap
+        if taps == 1:
+            for i in range(n):
+                y[i] = x[i * stride]
+            if x_tap == NULL:
                 for i in range(n):
-                    y[i] = x[i * stride]
-                if x_tap == NULL:
-                    for i in range(n):
-                        y_tap[i] = shift
-                else:
-                    for i in range(n):
-                        y_tap[i] = <Element> (x_tap[i * stride] + shift)
+                    y_tap[i] = first
+            else:
+                for i in range(n):
+                    y_tap[i] = <Element> (x_tap[i * stride] + first)
+            return
+        for j in range(1, taps):
+            x += step
+            shift = <Element> (tap + j * tap_step)
+            if x_tap == NULL and j == 1:
+                for i in range(n):
+                    a = (x - step)[i * stride]
+                    b = x[i * stride]
+                    better = beats(b, shift, a, first, r)
+                    y[i] = b if better else a
+                    y_tap[i] = shift if better else first
             elif x_tap == NULL:
                 for i in range(n):
                     a = y[i]
@@ -100,7 +146,18 @@ cdef inline void chain_taps(Element* y, Element* y_tap, const Element* x, const 
                     better = beats(b, shift, a, a_tap, r)
                     y[i] = b if better else a
                     y_tap[i] = shift if better else a_tap
+            elif j == 1:
+                x_tap += step
+                for i in range(n):
+                    a = (x - step)[i * stride]
+                    a_tap = <Element> ((x_tap - step)[i * stride] + first)
+                    b = x[i * stride]
+                    b_tap = <Element> (x_tap[i * stride] + shift)
+                    better = beats(b, b_tap, a, a_tap, r)
+                    y[i] = b if better else a
+                    y_tap[i] = b_tap if better else a_tap
             else:
+                x_tap += step
                 for i in range(n):
                     a = y[i]
                     a_tap = y_tap[i]
@@ -109,72 +166,216 @@ cdef inline void chain_taps(Element* y, Element* y_tap, const Element* x, const 
                     better = beats(b, b_tap, a, a_tap, r)
                     y[i] = b if better else a
                     y_tap[i] = b_tap if better else a_tap
-            x += step
-            if x_tap != NULL:
-                x_tap += step
 
 
-cdef inline void fold_stride(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                             Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, int64_t tap, int64_t tap_step,
-                             const Reduction* r) noexcept nogil:
-    cdef Py_ssize_t start, m, j
-    cdef Element partial[BLOCK]
-    if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
-        chain_taps(y, y_tap, x, x_tap, taps, step, stride, n, tap, tap_step, r)
-    elif Reduction is Sum:
-        if taps <= CHAIN:
-            chain(y, x, taps, step, stride, n, r)
-            return
-        start = 0
-        while start < n:                            # long sums go through partial sums: the error grows slower
-            m = min(<Py_ssize_t> BLOCK, n - start)
-            chain(y + start, x + start * stride, CHAIN, step, stride, m, r)
-            j = CHAIN
-            while j < taps:
-                chain(partial, x + start * stride + j * step, min(<Py_ssize_t> CHAIN, taps - j), step, stride, m, r)
-                append(y + start, partial, 0, 1, 1, m, r)
-                j += CHAIN
-            start += BLOCK
+cdef inline void fold_rows(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                           const Reduction* r) noexcept nogil:
+    """Rows of windows apart, each row as a whole, a few taps at a time."""
+    cdef Py_ssize_t p, q, xo, yo
+    for p in range(g.planes):
+        for q in range(g.rows):
+            xo = p * g.x_plane + q * g.x_row
+            yo = p * g.y_plane + q * g.y_row
+            if Reduction in Arg:
+                chain_taps(y + yo, y_tap + yo, x + xo, x_tap if x_tap == NULL else x_tap + xo, taps, step, stride, g.n,
+                           tap, tap_step, r)
+            else:
+                chain(y + yo, x + xo, taps, step, stride, g.n, r)
+
+
+cdef inline void fold_lanes(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                            Py_ssize_t step, Py_ssize_t stride, Py_ssize_t lanes, int64_t tap, int64_t tap_step,
+                            const Reduction* r) noexcept nogil:
+    """y[i] = reduction over j < taps of x[i * stride + j * step] for a few lanes, in local variables, which nothing
+    else can point to: with a literal number of lanes they stay in a vector register."""
+    cdef Py_ssize_t i, j
+    cdef Element lane[VECTOR]
+    cdef Element lane_tap[VECTOR]
+    cdef Element shift, b_tap
+    cdef bint better
+    for i in range(lanes):
+        lane[i] = x[i * stride]
+    if Reduction in Arg:
+        if Element is not Wide:
+            shift = <Element> tap
+            if x_tap == NULL:
+                for i in range(lanes):
+                    lane_tap[i] = shift
+                for j in range(1, taps):
+                    x += step
+                    shift = <Element> (tap + j * tap_step)
+                    for i in range(lanes):
+                        better = beats(x[i * stride], shift, lane[i], lane_tap[i], r)
+                        lane[i] = x[i * stride] if better else lane[i]
+                        lane_tap[i] = shift if better else lane_tap[i]
+            else:
+                for i in range(lanes):
+                    lane_tap[i] = <Element> (x_tap[i * stride] + shift)
+                for j in range(1, taps):
+                    x += step
+                    x_tap += step
+                    shift = <Element> (tap + j * tap_step)
+                    for i in range(lanes):
+                        b_tap = <Element> (x_tap[i * stride] + shift)
+                        better = beats(x[i * stride], b_tap, lane[i], lane_tap[i], r)
+                        lane[i] = x[i * stride] if better else lane[i]
+                        lane_tap[i] = b_tap if better else lane_tap[i]
+            for i in range(lanes):
+                y_tap[i] = lane_tap[i]
     else:
-        chain(y, x, taps, step, stride, n, r)
+        for j in range(1, taps):
+            x += step
+            for i in range(lanes):
+                lane[i] = reduce(lane[i], x[i * stride], r)
+    for i in range(lanes):
+        y[i] = lane[i]
+
+
+cdef inline void fold_two_vectors(Element* y, const Element* x, Py_ssize_t taps, Py_ssize_t step,
+                                  const Reduction* r) noexcept nogil:
+    """As fold_lanes for two vectors side by side: neither waits for the other."""
+    cdef Py_ssize_t i, j
+    cdef Element left[VECTOR]
+    cdef Element right[VECTOR]
+    for i in range(VECTOR // sizeof(Element)):
+        left[i] = x[i]
+    for i in range(VECTOR // sizeof(Element)):
+        right[i] = x[i + VECTOR // sizeof(Element)]
+    for j in range(1, taps):
+        x += step
+        for i in range(VECTOR // sizeof(Element)):
+            left[i] = reduce(left[i], x[i], r)
+        for i in range(VECTOR // sizeof(Element)):
+            right[i] = reduce(right[i], x[i + VECTOR // sizeof(Element)], r)
+    for i in range(VECTOR // sizeof(Element)):
+        y[i] = left[i]
+    for i in range(VECTOR // sizeof(Element)):
+        y[i + VECTOR // sizeof(Element)] = right[i]
+
+
+cdef inline void fold_vector(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                             Py_ssize_t step, Py_ssize_t stride, Py_ssize_t lanes, int64_t tap, int64_t tap_step,
+                             const Reduction* r) noexcept nogil:
+    """As fold_lanes; long sums go through partial sums: the error grows slower."""
+    cdef Py_ssize_t i, part, done = min(taps, <Py_ssize_t> CHAIN) if Reduction is Sum else taps
+    cdef Element more[VECTOR]
+    fold_lanes(y, y_tap, x, x_tap, done, step, stride, lanes, tap, tap_step, r)
+    if Reduction is Sum:
+        while done < taps:
+            part = min(taps - done, <Py_ssize_t> CHAIN)
+            fold_lanes(more, <Element*> NULL, x + done * step, <Element*> NULL, part, step, stride, lanes, 0, 0, r)
+            for i in range(lanes):
+                y[i] = reduce(y[i], more[i], r)
+            done += part
+
+
+cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                    Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, int64_t tap, int64_t tap_step,
+                    const Reduction* r) noexcept nogil:
+    """What is left of a row behind its last whole vector."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        fold_vector(y + i, y_tap if y_tap == NULL else y_tap + i, x + i * stride,
+                   x_tap if x_tap == NULL else x_tap + i * stride, taps, step, 1, 1, tap, tap_step, r)
+
+
+cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                              Py_ssize_t step, Py_ssize_t stride, bint by_twos, const Grid* g, int64_t tap,
+                              int64_t tap_step, const Reduction* r) noexcept nogil:
+    """Rows of windows in whole vectors: rounded up where that does no harm, else the rest one by one."""
+    cdef Py_ssize_t width = VECTOR // sizeof(Element)
+    cdef Py_ssize_t up = (g.n + width - 1) // width * width, down = g.n // width * width, p, q, i, n, xo, yo
+    cdef Py_ssize_t x_end = (g.planes - 1) * g.x_plane + (g.rows - 1) * g.x_row + (g.n - up) * stride + g.x_spare
+    cdef Py_ssize_t y_end = (g.planes - 1) * g.y_plane + (g.rows - 1) * g.y_row + g.n + g.y_spare - up
+    for p in range(g.planes):
+        for q in range(g.rows):
+            xo = p * g.x_plane + q * g.x_row
+            yo = p * g.y_plane + q * g.y_row
+            n = up if xo <= x_end and yo <= y_end else down
+            i = 0
+            if by_twos and Reduction not in Arg:
+                while i + 2 * width <= n:
+                    fold_two_vectors(y + yo + i, x + xo + i, taps, step, r)
+                    i += 2 * (VECTOR // sizeof(Element))
+            while i < n:
+                fold_vector(y + yo + i, y_tap if y_tap == NULL else y_tap + yo + i, x + xo + i * stride,
+                            x_tap if x_tap == NULL else x_tap + xo + i * stride, taps, step, stride,
+                            VECTOR // sizeof(Element), tap, tap_step, r)
+                i += VECTOR // sizeof(Element)
+            if n < g.n:
+                fold_rest(y + yo + n, y_tap if y_tap == NULL else y_tap + yo + n, x + xo + n * stride,
+                          x_tap if x_tap == NULL else x_tap + xo + n * stride, taps, step, stride, g.n - n, tap,
+                          tap_step, r)
+
+
+# One function for each literal, and none inlined into `fold`: in one great function gcc runs out of registers.
+
+cdef void fold_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                   Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                   const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, g, tap, tap_step, r)
+
+
+cdef void fold_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                     const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, g, tap, tap_step, r)
+
+
+cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                    Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                    const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, g, tap, tap_step, r)
+
+
+cdef void fold_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                      const Reduction* r) noexcept nogil:
+    fold_rows(y, y_tap, x, x_tap, taps, step, 2, g, tap, tap_step, r)
+
+
+cdef void fold_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                       Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                       const Reduction* r) noexcept nogil:
+    fold_rows(y, y_tap, x, x_tap, taps, step, 4, g, tap, tap_step, r)
+
+
+cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                      const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, g, tap, tap_step, r)
 
 
 cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-               Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, int64_t tap, int64_t tap_step,
+               Py_ssize_t step, Py_ssize_t stride, const Grid* grid, int64_t tap, int64_t tap_step,
                const Reduction* r) noexcept nogil:
-    """y[i] = reduction over j < taps of x[i * stride + j * step], i < n. Literal strides let compilers shuffle."""
-    if stride == 1:
-        fold_stride(y, y_tap, x, x_tap, taps, step, 1, n, tap, tap_step, r)
-    elif stride == 2:
-        fold_stride(y, y_tap, x, x_tap, taps, step, 2, n, tap, tap_step, r)
-    elif stride == 4:
-        fold_stride(y, y_tap, x, x_tap, taps, step, 4, n, tap, tap_step, r)
-    else:
-        fold_stride(y, y_tap, x, x_tap, taps, step, stride, n, tap, tap_step, r)
+    """y[i] = reduction over j < taps of x[i * stride + j * step], i < n, for every row of the grid.
 
-
-cdef void mend(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps, Py_ssize_t step,
-               Py_ssize_t stride, Py_ssize_t n, int64_t tap, const Reduction* r) noexcept nogil:
-    """y[i * stride] = reduction over j < taps of x[i * stride + j * step]: a column of a plane."""
-    cdef Py_ssize_t i, j
-    cdef Element value, b, b_tap, value_tap
-    cdef bint better
-    for i in range(n):
-        value = x[i * stride]
-        if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
-            if Element is not Wide:
-                value_tap = <Element> (tap + (0 if x_tap == NULL else <int64_t> x_tap[i * stride]))
-                for j in range(1, taps):
-                    b = x[i * stride + j * step]
-                    b_tap = <Element> (tap + j + (0 if x_tap == NULL else <int64_t> x_tap[i * stride + j * step]))
-                    better = beats(b, b_tap, value, value_tap, r)
-                    value = b if better else value
-                    value_tap = b_tap if better else value_tap
-                y_tap[i * stride] = value_tap
+    Literal strides let compilers shuffle, literal numbers of taps let them unroll.
+    """
+    cdef Grid g = grid[0]
+    join(&g, stride)
+    if Element is Wide or Element is int64_t or Element is uint64_t or Element is uint32_t:
+        if stride == 1:                             # more is not worth the time it takes to compile
+            fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
         else:
-            for j in range(1, taps):
-                value = reduce(value, x[i * stride + j * step], r)
-        y[i * stride] = value
+            fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    elif stride == 1:
+        if taps == 2 and Reduction not in Arg:
+            fold_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        elif taps == 3 and Reduction not in Arg:
+            fold_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        else:
+            fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    elif taps > CHAIN and Reduction is Sum:
+        fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    elif stride == 2:
+        fold_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    elif stride == 4 and Reduction not in Arg:
+        fold_by_four(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    else:
+        fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
 
 
 cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t n,
@@ -182,7 +383,7 @@ cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_t
     """In place: y takes in x."""
     cdef Py_ssize_t i
     cdef bint better
-    if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
+    if Reduction in Arg:
         for i in range(n):
             better = beats(x[i], x_tap[i], y[i], y_tap[i], r)
             y[i] = x[i] if better else y[i]
@@ -191,95 +392,133 @@ cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_t
         append(y, x, 0, 1, 1, n, r)
 
 
-cdef inline void halve(Element* lane, Py_ssize_t n, const Reduction* r) noexcept nogil:
-    """In place: the upper n lanes onto the lower n."""
+cdef inline void take_lanes(Element* y, Element* y_tap, const Element* x, Py_ssize_t skip, int64_t tap,
+                            const Reduction* r) noexcept nogil:
+    """In place: one vector takes in another, of ordinal `tap`; a sum does without the first `skip` lanes."""
     cdef Py_ssize_t i
-    for i in range(n):
-        lane[i] = reduce(lane[i], lane[i + n], r)
-
-
-cdef inline Element total_value(const Element* x, Py_ssize_t n, const Reduction* r) noexcept nogil:
-    """Reduction of a run: lane l takes the elements l, l + LANES, ..., then the lanes are merged pairwise."""
-    cdef Element lane[LANES]
-    cdef Element value
-    cdef Py_ssize_t i, j
-    if n < LANES:
-        value = x[0]
-        for i in range(1, n):
-            value = reduce(value, x[i], r)
-        return value
-    for i in range(32):
-        lane[i] = x[i]
-    j = LANES
-    while j + LANES <= n:
-        for i in range(32):
-            lane[i] = reduce(lane[i], x[j + i], r)
-        j += LANES
-    for i in range(n - j):
-        lane[i] = reduce(lane[i], x[j + i], r)
-    halve(lane, 16, r)
-    halve(lane, 8, r)
-    halve(lane, 4, r)
-    halve(lane, 2, r)
-    return reduce(lane[0], lane[1], r)
-
-
-cdef void total(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t n, Py_ssize_t runs,
-                Py_ssize_t pitch, int64_t tap, const Reduction* r) noexcept nogil:
-    """y[k] = reduction of n elements from x[k * pitch] on, for k < runs."""
-    cdef Element value, value_tap, b_tap
-    cdef Py_ssize_t i, k
+    cdef Element lane[VECTOR]
+    cdef Element lane_tap[VECTOR]
+    cdef Element b_tap
     cdef bint better
-    for k in range(runs):
-        if Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax or Reduction is OmitArgMin:
+    for i in range(VECTOR // sizeof(Element)):
+        if Reduction in Arg:
             if Element is not Wide:
-                value = x[0]
-                value_tap = <Element> (tap + (0 if x_tap == NULL else <int64_t> x_tap[0]))
-                for i in range(1, n):
-                    b_tap = <Element> (tap + i + (0 if x_tap == NULL else <int64_t> x_tap[i]))
-                    better = beats(x[i], b_tap, value, value_tap, r)
-                    value = x[i] if better else value
-                    value_tap = b_tap if better else value_tap
-                y[k] = value
-                y_tap[k] = value_tap
+                b_tap = <Element> tap
+                better = beats(x[i], b_tap, y[i], y_tap[i], r)
+                lane[i] = x[i] if better else y[i]
+                lane_tap[i] = b_tap if better else y_tap[i]
+        elif Reduction is Sum:
+            lane[i] = y[i] if i < skip else reduce(y[i], x[i], r)
         else:
-            y[k] = total_value(x, n, r)
-        x += pitch
-        if x_tap != NULL:
-            x_tap += pitch
+            lane[i] = reduce(y[i], x[i], r)
+    for i in range(VECTOR // sizeof(Element)):
+        y[i] = lane[i]
+    if Reduction in Arg:
+        for i in range(VECTOR // sizeof(Element)):
+            y_tap[i] = lane_tap[i]
 
 
-cdef void fill(Element* y, Element* y_tap, Py_ssize_t n, const Reduction* r) noexcept nogil:
-    """Padding."""
-    cdef Py_ssize_t i
+cdef inline void fold_run(Element* y, Element* y_tap, const Element* x, Py_ssize_t n, int64_t tap,
+                          const Reduction* r) noexcept nogil:
+    """A run of n elements, folded into one vector; lane i has still to be added to its ordinals."""
+    cdef Py_ssize_t width = VECTOR // sizeof(Element), taps = n // width
+    fold_vector(y, y_tap, x, <Element*> NULL, taps, width, 1, VECTOR // sizeof(Element), tap, width, r)
+    if n > taps * width:                            # the last elements: a vector that overlaps the one before
+        take_lanes(y, y_tap, x + n - width, (taps + 1) * width - n, tap + n - width, r)
+
+
+cdef void total(Element* y, Element* y_tap, const Element* x, Py_ssize_t n, Py_ssize_t runs, Py_ssize_t pitch,
+                int64_t tap, const Reduction* r) noexcept nogil:
+    """y[k] = reduction of n elements from x[k * pitch] on, for k < runs.
+
+    Each run is folded into the lanes of one vector; then neighbouring lanes of all runs are folded, again and again.
+    """
+    cdef Py_ssize_t width = VECTOR // sizeof(Element), k, most, half, step
+    cdef Element lane[2][LANE_ROOM]
+    cdef Element lane_tap[2][LANE_ROOM]
+    cdef int now
+    if n < LANES or n < width:
+        for k in range(runs):
+            fold_rest(y + k, y_tap if y_tap == NULL else y_tap + k, x + k * pitch, <Element*> NULL, n, 1, 1, 1, tap, 1,
+                      r)
+        return
+    while runs > 0:
+        most = min(runs, LANE_ROOM // width)
+        for k in range(most):
+            fold_run(lane[0] + k * width, lane_tap[0] + k * width, x + k * pitch, n, tap, r)
+        now = 0
+        step = 1
+        while step < width:                         # in whole vectors: what is too much is never looked at
+            half = (most * width // (2 * step) + width - 1) // width * width
+            half = min(half, <Py_ssize_t> LANE_ROOM // 2)
+            if Reduction in Arg:
+                chain_taps(lane[1 - now], lane_tap[1 - now], lane[now], lane_tap[now], 2, 1, 2, half, 0, step, r)
+            else:
+                pair(lane[1 - now], lane[now], lane[now] + 1, 2, half, r)
+            now = 1 - now
+            step *= 2
+        for k in range(most):
+            y[k] = lane[now][k]
+            if Reduction in Arg:
+                y_tap[k] = lane_tap[now][k]
+        runs -= most
+        x += most * pitch
+        y += most
+        if y_tap != NULL:
+            y_tap += most
+
+
+cdef void fill(Element* y, Element* y_tap, const Grid* grid, const Reduction* r) noexcept nogil:
+    """Padding: rows, or, where they are short, columns."""
+    cdef Py_ssize_t p, q, i, yo
     cdef Element tag, value
+    cdef Grid g = grid[0]
+    cdef Py_ssize_t step = 1, apart = g.y_row
     memset(&tag, 0, sizeof(Element))
     value = identity(tag, r)
-    for i in range(n):
-        y[i] = value
-    if y_tap != NULL:
-        value = padding_tap(tag)
-        for i in range(n):
-            y_tap[i] = value
+    if g.n < g.rows:
+        g.n, g.rows = g.rows, g.n
+        step, apart = g.y_row, 1
+    for p in range(g.planes):
+        for q in range(g.rows):
+            yo = p * g.y_plane + q * apart
+            if step == 1:
+                for i in range(g.n):
+                    y[yo + i] = value
+            else:
+                for i in range(g.n):
+                    y[yo + i * step] = value
+            if Reduction in Arg:
+                for i in range(g.n):
+                    y_tap[yo + i * step] = padding_tap(tag)
 
 
-cdef void divide(Element* x, const double* divisor, bint uniform, Py_ssize_t n) noexcept nogil:
-    """In place, floats only: integers are divided as they are stored."""
-    cdef Py_ssize_t i
+cdef void divide(Element* y, const Element* counts, double factor, const Grid* grid) noexcept nogil:
+    """In place, floats only (integers are divided as they are stored): by the factor, or by factor * counts[i]."""
+    cdef Py_ssize_t p, q, i
     cdef Element by
+    cdef Element* row
     cdef int exponent
+    cdef Grid g = grid[0]
+    if counts == NULL:
+        g.x_row, g.x_plane = g.y_row, g.y_plane
+        join(&g, 1)
     if Element is float or Element is double:
-        if uniform and fabs(frexp(divisor[0], &exponent)) == 0.5:   # a power of two: its inverse is exact
-            by = <Element> (1 / divisor[0])
-            for i in range(n):
-                x[i] = x[i] * by
-        elif uniform:
-            by = <Element> divisor[0]
-            for i in range(n):
-                x[i] = x[i] / by
-        else:
-            for i in range(n):
-                x[i] = x[i] / <Element> divisor[i]
+        for p in range(g.planes):
+            for q in range(g.rows):
+                row = y + p * g.y_plane + q * g.y_row
+                if counts != NULL:
+                    by = <Element> factor
+                    for i in range(g.n):
+                        row[i] = row[i] / (by * counts[i])
+                elif fabs(frexp(factor, &exponent)) == 0.5:         # a power of two: its inverse is exact
+                    by = <Element> (1 / factor)
+                    for i in range(g.n):
+                        row[i] = row[i] * by
+                else:
+                    by = <Element> factor
+                    for i in range(g.n):
+                        row[i] = row[i] / by
 
 
 cdef void replace_nan(Element* x, bint flag, Py_ssize_t n) noexcept nogil:
@@ -305,17 +544,6 @@ cdef void spread(Element* y, const Element* x, Py_ssize_t stride, Py_ssize_t inn
             memcpy(y + i * stride * inner, x + i * inner, inner * sizeof(Element))
 
 
-cdef void gather(Element* y, const Element* x, Py_ssize_t stride, Py_ssize_t inner, Py_ssize_t n) noexcept nogil:
-    """y[i] = x[i * stride] for n blocks of inner elements."""
-    cdef Py_ssize_t i
-    if inner == 1:
-        for i in range(n):
-            y[i] = x[i * stride]
-    else:
-        for i in range(n):
-            memcpy(y + i * inner, x + i * stride * inner, inner * sizeof(Element))
-
-
 cdef void ordinals(char* y, const Element* tap, Py_ssize_t n, int width) noexcept nogil:
     """Ordinals as integers of 1, 4 or 8 bytes."""
     cdef Py_ssize_t i
@@ -334,16 +562,14 @@ cdef void ordinals(char* y, const Element* tap, Py_ssize_t n, int width) noexcep
 # ---------------------------------------------------------------------------- the table the engine calls through
 
 ctypedef void (*Load)(char*, const char*, Py_ssize_t, int) noexcept nogil
-ctypedef void (*Store)(char*, const char*, const double*, Py_ssize_t, int) noexcept nogil
-ctypedef void (*Fold)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+ctypedef void (*Store)(char*, const char*, const double*, double, Py_ssize_t, int) noexcept nogil
+ctypedef void (*Fold)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, const Grid*,
                       int64_t, int64_t, const void*) noexcept nogil
-ctypedef void (*Mend)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                      int64_t, const void*) noexcept nogil
 ctypedef void (*Merge)(char*, char*, const char*, const char*, Py_ssize_t, const void*) noexcept nogil
-ctypedef void (*Total)(char*, char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int64_t,
+ctypedef void (*Total)(char*, char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int64_t,
                        const void*) noexcept nogil
-ctypedef void (*Fill)(char*, char*, Py_ssize_t, const void*) noexcept nogil
-ctypedef void (*Divide)(char*, const double*, bint, Py_ssize_t) noexcept nogil
+ctypedef void (*Fill)(char*, char*, const Grid*, const void*) noexcept nogil
+ctypedef void (*Divide)(char*, const void*, double, const Grid*) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*Move)(char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
@@ -357,14 +583,12 @@ cdef struct Rows:           # the row loops of one element under one reduction
     Load load
     Store store
     Fold fold
-    Mend mend
     Merge merge
     Total total
     Fill fill
     Divide divide
     ReplaceNaN replace_nan
     Move spread
-    Move gather
     Ordinals ordinals
 
 
@@ -372,19 +596,16 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.size = sizeof(Element)
     rows.floating = Element is float or Element is double
     rows.doubles = Reduction is not Sum
-    rows.taps = (Reduction is ArgMax or Reduction is ArgMin or Reduction is OmitArgMax
-                 or Reduction is OmitArgMin)
+    rows.taps = Reduction in Arg
     rows.load = <Load> load[Element]
     rows.store = <Store> store[Element]
     rows.fold = <Fold> fold[Element, Reduction]
-    rows.mend = <Mend> mend[Element, Reduction]
     rows.merge = <Merge> merge[Element, Reduction]
     rows.total = <Total> total[Element, Reduction]
     rows.fill = <Fill> fill[Element, Reduction]
     rows.divide = <Divide> divide[Element]
     rows.replace_nan = <ReplaceNaN> replace_nan[Element]
     rows.spread = <Move> spread[Element]
-    rows.gather = <Move> gather[Element]
     rows.ordinals = <Ordinals> ordinals[Element]
 
 
@@ -401,6 +622,8 @@ cdef inline bint specialise_order(Rows* rows, Element* e, int reduction) noexcep
         specialise(rows, e, <Max*> NULL)
     elif reduction == MIN:
         specialise(rows, e, <Min*> NULL)
+    elif Element is uint8_t or Element is int8_t or Element is uint16_t or Element is int16_t or Element is uint32_t:
+        return 0                                    # too narrow for ordinals: `dispatch` takes wider ones
     elif reduction == ARG_MAX:
         specialise(rows, e, <ArgMax*> NULL)
     elif reduction == ARG_MIN:

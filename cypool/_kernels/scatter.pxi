@@ -34,8 +34,7 @@ cdef void positions(const Scatter* scatter, int64_t* at, Py_ssize_t row, Py_ssiz
         memcpy(at, index, n * 8)
         return
     for i in range(scatter.w):
-        base = (origin_of(&job.axis[0], d) * job.plane_d + origin_of(&job.axis[1], h) * job.plane_h
-                + origin_of(&job.axis[2], i))
+        base = flat_origin(job, d, h, i)
         for c in range(job.inner):
             k = i * job.inner + c
             if job.index_width == 1:
@@ -68,7 +67,7 @@ cdef bint scatter_plane(const Scatter* scatter, Scratch* s, int64_t* at, char* o
         return inside
     for d in range(scatter.in_d):
         for h in range(scatter.in_h):
-            job.rows.store(s.raw, sums + (d * scatter.in_h + h) * n * job.rows.size, NULL, n, job.y.code)
+            job.rows.store(s.raw, sums + (d * scatter.in_h + h) * n * job.rows.size, NULL, 0, n, job.y.code)
             scatter_bytes(out + d * job.y.d + h * job.y.h, s.raw, scatter.in_w, job.y.w, job.inner, job.y.c, job.y.size)
     return inside
 
@@ -97,7 +96,7 @@ cdef int run_scatter(Scatter* scatter, int threads) except -1 nogil:
     cdef char* inside
     cdef int every = 1
     job.room = longest
-    job.divisor_room = 1
+    job.count_room = 1
     job.raw_room = longest * max(job.x.size, job.y.size)
     threads = <int> min(<Py_ssize_t> threads, job.a * job.b)
     shares = min(job.a * job.b, <Py_ssize_t> 8 * threads)

@@ -1,6 +1,39 @@
 # Source: the input rows of a tile, read in place or loaded as elements.
 
 
+cdef extern from *:
+    """
+    #include <string.h>
+    #if defined(__SSE2__) || defined(_M_X64)
+    #include <emmintrin.h>
+    /* Copy past the caches: lines that are written whole need not be read first. */
+    static void cypool_stream(char *y, const char *x, size_t n) {
+        size_t head = (64 - (size_t) y % 64) % 64;
+        size_t i;
+        if (head > n) head = n;
+        memcpy(y, x, head);
+        for (i = head; i + 64 <= n; i += 64) {
+            __m128i a = _mm_loadu_si128((const __m128i *) (x + i));
+            __m128i b = _mm_loadu_si128((const __m128i *) (x + i + 16));
+            __m128i c = _mm_loadu_si128((const __m128i *) (x + i + 32));
+            __m128i d = _mm_loadu_si128((const __m128i *) (x + i + 48));
+            _mm_stream_si128((__m128i *) (y + i), a);
+            _mm_stream_si128((__m128i *) (y + i + 16), b);
+            _mm_stream_si128((__m128i *) (y + i + 32), c);
+            _mm_stream_si128((__m128i *) (y + i + 48), d);
+        }
+        memcpy(y + i, x + i, n - i);
+    }
+    #define cypool_stream_end() _mm_sfence()
+    #else
+    #define cypool_stream(y, x, n) memcpy(y, x, n)
+    #define cypool_stream_end() ((void) 0)
+    #endif
+    """
+    void stream "cypool_stream"(char* y, const char* x, size_t n) noexcept nogil
+    void stream_end "cypool_stream_end"() noexcept nogil
+
+
 cdef inline void copy_number(char* y, const char* x, Py_ssize_t size, bint swapped) noexcept nogil:
     cdef Py_ssize_t i
     if not swapped:
@@ -60,11 +93,12 @@ cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_
     cdef Py_ssize_t i1 = ceil_div(t.in_w1, axis.expand)
     cdef const char* x = (job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + i0 * job.x.w)
     cdef char* run = y if axis.expand == 1 else s.value[BUFFERS - 1]
+    cdef Grid g
     if i1 > i0:
         load_run(job, s, run, x, i1 - i0, job.x.w)
         if job.divide_source:
-            divisor_row(job, s, d, h, i0, i1)
-            job.rows.divide(run, s.divisor, s.row_uniform, (i1 - i0) * job.inner)
+            g = line((i1 - i0) * job.inner)
+            job.rows.divide(run, count_row(job, s, i0, i1), row_divisor(job, d, h), &g)
     if axis.expand > 1:
         memset(y, 0, (t.in_w1 - t.in_w) * job.inner * size)
         if i1 > i0:
@@ -86,6 +120,13 @@ cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogi
     block.buffer = 0
     block.row = (t.in_w1 - t.in_w) * job.inner
     block.plane = (t.in_h1 - t.in_h) * block.row
+    if (job.axis[2].expand == 1 and not job.divide_source and block.row == job.axis[2].size * job.inner
+            and job.x.h == job.axis[2].size * job.x.w):
+        for d in range(t.in_d, t.in_d1):            # the rows of a plane follow each other
+            load_run(job, s, block.value + (d - t.in_d) * block.plane * size,
+                     job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + t.in_h * job.x.h,
+                     (t.in_h1 - t.in_h) * job.axis[2].size, job.x.w)
+        return block
     for d in range(t.in_d, t.in_d1):
         for h in range(t.in_h, t.in_h1):
             load_row(job, s, t, block.value + ((d - t.in_d) * block.plane + (h - t.in_h) * block.row) * size, d, h)

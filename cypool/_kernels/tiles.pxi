@@ -11,14 +11,21 @@ cdef inline Py_ssize_t reached(const Axis* axis, Py_ssize_t windows) noexcept no
     return span(axis, windows) if axis.first == NULL else axis.size
 
 
+cdef inline size_t rounded(size_t bytes) noexcept nogil:
+    """Up to whole vectors."""
+    return (bytes + VECTOR - 1) & ~(<size_t> VECTOR - 1)
+
+
 cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
     """The largest block of a tile of d x h x w outputs."""
-    cdef bint unpadded = choose_way(job) == BY_WINDOWS      # else windows are at most a few times the input
-    cdef Py_ssize_t columns = job.inner * (
-        min(reached(&job.axis[2], w), job.axis[2].size) if unpadded else reached(&job.axis[2], w) + job.axis[2].stride)
+    cdef Py_ssize_t columns = reached(&job.axis[2], w)
     cdef Py_ssize_t in_h = min(reached(&job.axis[1], h), job.axis[1].size)
     cdef Py_ssize_t in_d = min(reached(&job.axis[0], d), job.axis[0].size)
-    cdef Py_ssize_t most = max(d * h, d * in_h) * max(columns, w * job.inner)
+    cdef Py_ssize_t most
+    if job.way == GROUPED:
+        columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
+    columns = rounded(max(columns, w) * job.inner * job.rows.size) / job.rows.size + job.axis[2].stride + job.inner
+    most = max(d * h, d * in_h) * columns
     if job.axis[0].slide:
         most = max(most, span(&job.axis[0], d) * in_h * columns)
     if job.axis[1].slide:
@@ -32,13 +39,14 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     """Tiles are whole planes while those are small, then bands of rows, then parts of rows. No result depends on it."""
     cdef const Axis* axis = job.axis
     cdef Py_ssize_t d = 1, h = 1, w = axis[2].out, wanted = 4 * threads if threads > 1 else 1
+    job.way = choose_way(job)
     if job.whole:
         job.tile_d = job.tile_h = 1
         job.tile_w = max(<Py_ssize_t> 1, min(job.a * job.b / wanted, <Py_ssize_t> 64))
         job.tiles = ceil_div(job.a * job.b, job.tile_w)
-        job.room = max(<Py_ssize_t> 2048, CHAIN * job.inner)
+        job.room = max(<Py_ssize_t> CHUNK, CHAIN * job.inner)
         job.raw_room = job.room * max(job.x.size, job.y.size)
-        job.divisor_room = job.inner
+        job.count_room = job.inner
         return
     if axis[1].slide or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
         # enough rows that what neighbouring windows share is worth computing once
@@ -71,22 +79,21 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     job.tiles_w = ceil_div(axis[2].out, w)
     job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
     job.room = elements(job, d, h, w)
-    job.divisor_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
-    job.raw_room = job.divisor_room * max(job.x.size, job.y.size)
-
-
-cdef inline size_t rounded(size_t bytes) noexcept nogil:
-    return (bytes + 63) & ~(<size_t> 63)
+    job.count_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
+    job.raw_room = job.count_room * max(job.x.size, job.y.size)
+    if not job.x.direct:                            # the rows of a plane may be loaded at once
+        job.raw_room = max(job.raw_room,
+                           job.x.size * job.inner * axis[2].size * min(reached(&axis[1], h), axis[1].size))
 
 
 cdef size_t scratch_size(const Job* job) noexcept nogil:
-    return (BUFFERS * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size)
-            + rounded(job.raw_room) + rounded(job.divisor_room * sizeof(double)) + 64)
+    return (BUFFERS * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size + SPARE)
+            + rounded(job.raw_room) + rounded(job.count_room * sizeof(double)) + VECTOR)
 
 
 cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
     cdef int i
-    cdef size_t bytes = rounded(job.room * job.rows.size)
+    cdef size_t bytes = rounded(job.room * job.rows.size + SPARE)
     memory = <char*> rounded(<size_t> memory)
     for i in range(BUFFERS):
         s.value[i] = memory
@@ -96,9 +103,8 @@ cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
             s.tap[i] = memory
             memory += bytes
     s.raw = memory
-    s.divisor = <double*> (memory + rounded(job.raw_room))
-    s.row_product = s.row_first = s.row_last = -1
-    s.row_uniform = True
+    s.counts = <double*> (memory + rounded(job.raw_room))
+    s.counts_first = s.counts_last = -1
 
 
 cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:
@@ -111,6 +117,8 @@ cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share
             pool_planes(job, &scratch, tile)
         else:
             pool_tile(job, &scratch, tile)
+    if job.y.streamed:
+        stream_end()
 
 
 cdef int run_job(Job* job, int threads) except -1 nogil:
@@ -118,8 +126,6 @@ cdef int run_job(Job* job, int threads) except -1 nogil:
     cdef Py_ssize_t share, shares
     cdef size_t each
     cdef char* memory
-    if job.a * job.b * job.axis[0].out * job.axis[1].out * job.axis[2].out * job.inner == 0:
-        return 0
     choose_tiles(job, threads)
     threads = <int> min(<Py_ssize_t> threads, job.tiles)
     each = scratch_size(job)

@@ -18,6 +18,12 @@ cdef inline int64_t tap_offset(const Job* job, int64_t tap) noexcept nogil:
             + w * job.axis[2].dilation)
 
 
+cdef inline int64_t flat_origin(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
+    """The flat position of a window's first tap."""
+    return (origin_of(&job.axis[0], d) * job.plane_d + origin_of(&job.axis[1], h) * job.plane_h
+            + origin_of(&job.axis[2], w))
+
+
 cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h, const char* tap) noexcept nogil:
     """Ordinals become what the caller asked for."""
     cdef Py_ssize_t i, c, plane = t.a if job.channels > job.inner else t.a * job.b + t.b
@@ -35,8 +41,7 @@ cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h,
     if job.index_width == 8:
         for i in range(t.w1 - t.w0):
             flat = <int64_t*> out + i * job.channels
-            base = (origin_of(&job.axis[0], d) * job.plane_d + origin_of(&job.axis[1], h) * job.plane_h
-                    + origin_of(&job.axis[2], t.w0 + i))
+            base = flat_origin(job, d, h, t.w0 + i)
             for c in range(job.inner):
                 flat[c] = base + tap_offset(job, flat[c])
 
@@ -47,160 +52,213 @@ cdef inline bint packed_output(const Job* job, const char* out, Py_ssize_t colum
             and (job.y.c == job.y.size or job.inner == 1))
 
 
-cdef void finish_row(const Job* job, Scratch* s, const Tile* t, Py_ssize_t d, Py_ssize_t h, char* value,
-                     const char* tap, bint divided) noexcept nogil:
-    """Divide, convert and write one row of reduced windows; value may be the output itself."""
-    cdef Py_ssize_t columns = t.w1 - t.w0
-    cdef Py_ssize_t n = columns * job.inner
-    cdef char* out = output(job, t, d, h)
-    cdef double* divisor = NULL
-    if job.divided and not divided:
-        divisor_row(job, s, d, h, t.w0, t.w1)
-        divisor = s.divisor
-        if job.rows.floating:
-            job.rows.divide(value, divisor, s.row_uniform, n)
-    if value != out:
-        if packed_output(job, out, columns):
-            job.rows.store(out, value, divisor, n, job.y.code)
-        else:
-            job.rows.store(s.raw, value, divisor, n, job.y.code)
-            scatter_bytes(out, s.raw, columns, job.y.w, job.inner, job.y.c, job.y.size)
-    if job.index_width:
-        write_index(job, t, d, h, tap)
+cdef inline Block output_block(const Job* job, const Tile* t) noexcept nogil:
+    """The tile's rows in the caller's array, which takes elements as they are."""
+    cdef Block y
+    y.value = output(job, t, t.d0, t.h0)
+    y.tap = NULL
+    y.plane = job.y.d / job.rows.size
+    y.row = job.y.h / job.rows.size if job.axis[1].out > 1 else y.plane
+    y.buffer = -1
+    return y
 
 
-cdef void finish_rows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t row, Py_ssize_t n, Block y,
-                      Py_ssize_t thin, Block x) noexcept nogil:
-    """Rows row..row+n of the tile, y.row elements apart; only every thin-th window of a row was asked for."""
-    cdef Py_ssize_t rows = t.h1 - t.h0, out = t.w1 - t.w0, i, d, h, size = job.rows.size
-    cdef bint divided = False
+cdef inline Block result_block(const Job* job, Scratch* s, const Tile* t, int used) noexcept nogil:
+    """Where reduced rows go: into the output, or into a buffer that is none of these."""
+    cdef Block y
+    if job.y.direct and not job.rows.taps:
+        return output_block(job, t)
+    y = fresh_block(job, s, used, -1, -1)
+    y.row = (t.w1 - t.w0) * job.inner
+    y.plane = (t.h1 - t.h0) * y.row
+    return y
+
+
+cdef inline Py_ssize_t result_spare(const Job* job, const Tile* t, Block y) noexcept nogil:
+    """How far rows may be written beyond their end; in the output, no further than where the next one begins."""
+    cdef Py_ssize_t n = (t.w1 - t.w0) * job.inner, rows = t.h1 - t.h0
+    if y.buffer >= 0:
+        return spare(job, y)
+    return 0 if (rows == 1 or y.row == n) and (t.d1 - t.d0 == 1 or y.plane == rows * n) else NO_SPILL
+
+
+cdef void divide_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
+    """Divide a tile's rows, those of one divisor at once."""
+    cdef const void* counts = count_row(job, s, t.w0, t.w1)
+    cdef Py_ssize_t d = t.d0, d1, h, h1
+    cdef double divisor
+    cdef Grid g
+    while d < t.d1:
+        d1 = t.d1 if counts == NULL else d + 1
+        while d1 < t.d1 and taps_counted(&job.divisor[0], d1) == taps_counted(&job.divisor[0], d):
+            d1 += 1
+        h = t.h0
+        while h < t.h1:
+            h1 = t.h1 if counts == NULL else h + 1
+            divisor = row_divisor(job, d, h)
+            while h1 < t.h1 and row_divisor(job, d, h1) == divisor:
+                h1 += 1
+            g = grid_of((t.w1 - t.w0) * job.inner, h1 - h, 0, y.row, d1 - d, 0, y.plane, 0, 0)
+            job.rows.divide(at(y.value, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size), counts, divisor, &g)
+            h = h1
+        d = d1
+
+
+cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
+    """Convert and write reduced rows; of integers, the quotients."""
+    cdef Py_ssize_t columns = t.w1 - t.w0, n = columns * job.inner, d, h, run
+    cdef bint quotients = job.divided and not job.rows.floating
+    cdef const double* counts = <const double*> count_row(job, s, t.w0, t.w1) if quotients else NULL
+    cdef char* out
     cdef char* value
-    cdef char* tap
-    cdef int buffer
-    if job.fixed_divisor != 0 and job.divided and job.rows.floating:
-        job.rows.divide(y.value, &job.fixed_divisor, True, (n - 1) * y.row + ((out - 1) * thin + 1) * job.inner)
-        divided = True
-    if y.buffer < 0 and not job.index_width and (divided or not job.divided):
-        return                                      # everything stands where it belongs
-    for i in range(n):
-        d = t.d0 + (row + i) / rows
-        h = t.h0 + (row + i) % rows
-        value = at(y.value, i * y.row, size)
-        tap = at(y.tap, i * y.row, size)
-        if thin > 1:
-            buffer = fresh_block(job, s, y.buffer, x.buffer, -1).buffer
-            job.rows.gather(s.value[buffer], value, thin, job.inner, out)
-            value = s.value[buffer]
-            if tap != NULL:
-                job.rows.gather(s.tap[buffer], tap, thin, job.inner, out)
-                tap = s.tap[buffer]
-        finish_row(job, s, t, d, h, value, tap, divided)
+    for d in range(t.d0, t.d1):
+        h = t.h0
+        while h < t.h1:
+            out = output(job, t, d, h)
+            value = at(y.value, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size)
+            run = t.h1 - h if counts == NULL and y.row == n and job.y.h == n * job.y.size else 1
+            if job.y.streamed:
+                stream(out, value, run * n * job.y.size)
+            elif packed_output(job, out, columns):
+                job.rows.store(out, value, counts, row_divisor(job, d, h) if quotients else 0, run * n, job.y.code)
+            else:
+                run = 1
+                job.rows.store(s.raw, value, counts, row_divisor(job, d, h) if quotients else 0, n, job.y.code)
+                scatter_bytes(out, s.raw, columns, job.y.w, job.inner, job.y.c, job.y.size)
+            h += run
 
 
-cdef inline Block rows_from(const Job* job, Block x, Py_ssize_t row, Py_ssize_t rows) noexcept nogil:
-    """The block from some row on, of planes of so many rows."""
-    cdef Py_ssize_t i = (row / rows) * x.plane + (row % rows) * x.row
-    x.value = at(x.value, i, job.rows.size)
-    x.tap = at(x.tap, i, job.rows.size)
+cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
+    """Divide, convert and write the reduced rows of a tile, unless they are where they belong."""
+    cdef Py_ssize_t d, h
+    if job.divided and job.rows.floating:
+        divide_rows(job, s, t, y)
+    if y.buffer >= 0:
+        write_rows(job, s, t, y)
+    if job.index_width:
+        for d in range(t.d0, t.d1):
+            for h in range(t.h0, t.h1):
+                write_index(job, t, d, h, at(y.tap, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size))
+
+
+cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize_t taps, int64_t lead, Block x,
+                     Py_ssize_t x_spare, Block y, Py_ssize_t y_spare) noexcept nogil:
+    """So many windows of as many taps, in every row of the tile."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t size = job.rows.size, inner = job.inner, rows = t.h1 - t.h0, planes = t.d1 - t.d0, plane
+    cdef Py_ssize_t stride = axis.stride if inner == 1 else 1, step = axis.dilation * inner, goes = 1
+    cdef Grid g
+    if inner == 1 or axis.stride == 1:
+        g = grid_of(windows * inner, rows, x.row, y.row, planes, x.plane, y.plane, x_spare, y_spare)
+    else:                                           # every window is a row of channels
+        g = grid_of(inner, windows, axis.stride * inner, inner, rows, x.row, y.row, x_spare, y_spare)
+        goes = planes
+    for plane in range(goes):
+        if taps > 0:
+            job.rows.fold(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size),
+                          at(x.value, plane * x.plane, size), at(x.tap, plane * x.plane, size),
+                          taps, step, stride, &g, lead, 1, job.policy)
+        else:
+            job.rows.fill(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size), &g, job.policy)
+
+
+cdef inline Block moved(const Job* job, Block x, Py_ssize_t elements) noexcept nogil:
+    x.value = at(x.value, elements, job.rows.size)
+    x.tap = at(x.tap, elements, job.rows.size)
     return x
 
 
-cdef void reduce_by_windows(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
-    """Width, window by window: no padding needed."""
+cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, windows alike at once: no padding needed."""
     cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t size = job.rows.size, inner = job.inner, rows = t.h1 - t.h0, out = t.w1 - t.w0, row, i, xi
-    cdef Block y = fresh_block(job, s, x.buffer, -1, -1)
-    cdef Block z
+    cdef Py_ssize_t rows = t.h1 - t.h0, i = t.w0, end, row, y_spare
+    cdef bint lanes = job.inner == 1 and axis.dilation == 1 and axis.stride * 8 >= axis.kernel and x.tap == NULL
+    cdef Block y = result_block(job, s, t, x.buffer)
+    cdef Block from_x, to_y
     cdef Window w
-    y.row = out * inner
-    for row in range((t.d1 - t.d0) * rows):
-        z = rows_from(job, x, row, rows)
-        if job.y.direct:
-            y.value = output(job, t, t.d0 + row / rows, t.h0 + row % rows)
-            y.buffer = -1
-        for i in range(out):
-            w = window(axis, t.w0 + i)
-            xi = (w.first - t.in_w) * inner
-            if inner == 1 and w.count >= LANES and axis.dilation == 1:
-                job.rows.total(at(y.value, i, size), at(y.tap, i, size), at(z.value, xi, size), at(z.tap, xi, size),
-                               w.count, 1, 0, w.lead, job.policy)
-            elif w.count > 0:
-                job.rows.fold(at(y.value, i * inner, size), at(y.tap, i * inner, size), at(z.value, xi, size),
-                              at(z.tap, xi, size), w.count, axis.dilation * inner, 1, inner, w.lead, 1, job.policy)
-            else:
-                job.rows.fill(at(y.value, i * inner, size), at(y.tap, i * inner, size), inner, job.policy)
-        finish_rows(job, s, t, row, 1, y, 1, x)
-
-
-cdef void fold_mended(const Job* job, const Tile* t, Block x, Block y, Py_ssize_t rows) noexcept nogil:
-    """Rows of a plane as one long run, no padding between them. Windows that reach over a row's ends, into its
-    neighbours, are done again, a column at a time."""
-    cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t size = job.rows.size, reach_over = (axis.kernel - 1) * axis.dilation, i
-    cdef Window w
-    job.rows.fold(at(y.value, axis.padding, size), at(y.tap, axis.padding, size), x.value, x.tap, axis.kernel,
-                  axis.dilation, 1, rows * axis.size - reach_over, 0, 1, job.policy)
-    for i in range(reach_over):
-        if i >= axis.padding:                       # columns at the far end
-            i += axis.size - reach_over
+    y_spare = result_spare(job, t, y) if alike(axis, t.w0, t.w1) == t.w1 else NO_SPILL
+    while i < t.w1:
+        end = alike(axis, i, t.w1)
         w = window(axis, i)
-        job.rows.mend(at(y.value, i, size), at(y.tap, i, size), at(x.value, w.first, size), at(x.tap, w.first, size),
-                      w.count, axis.dilation, axis.size, rows, w.lead, job.policy)
-
-
-cdef void reduce_flat(const Job* job, Scratch* s, const Tile* t, Block x, Py_ssize_t pitch, Way way) noexcept nogil:
-    """Width, all windows of all rows in flat passes; those that wrap from one row into the next are never written."""
-    cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t inner = job.inner, out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0
-    cdef Py_ssize_t stride = axis.stride if inner == 1 and way != SLIDE else 1
-    cdef Py_ssize_t thin = axis.stride / stride         # outputs still to be thinned out
-    cdef Py_ssize_t n = planes * rows                   # rows of one pass
-    cdef Py_ssize_t y_h = job.y.h if job.axis[1].out > 1 else job.y.d
-    cdef Py_ssize_t row, y_row = x.row / stride
-    cdef bint in_place
-    cdef Block y, z
-    if out * inner >= LONG or x.row % stride or x.row != pitch * inner:
-        n = 1
-    elif x.plane != rows * x.row:
-        n = rows
-    in_place = job.y.direct and thin == 1 and (n == 1 or (
-        y_row == out * inner and y_row * job.rows.size == y_h and (n == rows or job.y.d == rows * y_h)))
-    row = 0
-    while row < planes * rows:
-        z = rows_from(job, x, row, rows)
-        if way == SLIDE:
-            y = slide(job, s, z, (n - 1) * x.row + span(axis, out) * inner, axis.kernel, axis.dilation * inner, 1)
+        from_x = moved(job, x, (w.first - t.in_w) * job.inner)
+        to_y = moved(job, y, (i - t.w0) * job.inner)
+        if lanes and w.count >= LANES:
+            for row in range((t.d1 - t.d0) * rows):
+                job.rows.total(at(to_y.value, (row / rows) * y.plane + (row % rows) * y.row, job.rows.size),
+                               at(to_y.tap, (row / rows) * y.plane + (row % rows) * y.row, job.rows.size),
+                               at(from_x.value, (row / rows) * x.plane + (row % rows) * x.row, job.rows.size),
+                               w.count, end - i, axis.stride, w.lead, job.policy)
         else:
-            y = fresh_block(job, s, x.buffer, -1, -1)
-            if in_place:
-                y.value = output(job, t, t.d0 + row / rows, t.h0 + row % rows)
-                y.buffer = -1
-            if way == MENDED:
-                fold_mended(job, t, z, y, n)
-            else:
-                job.rows.fold(y.value, y.tap, z.value, z.tap, axis.kernel, axis.dilation * inner, stride,
-                              (n - 1) * y_row + ((out - 1) * thin + 1) * inner, 0, 1, job.policy)
-        y.row = y_row
-        finish_rows(job, s, t, row, n, y, thin, x)
-        row += n
+            fold_width(job, t, end - i, w.count, w.lead, from_x, spare(job, x), to_y, y_spare)
+        i = end
+    finish(job, s, t, y)
+
+
+cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, all windows of all rows, padding between the rows."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0, taps = axis.kernel
+    cdef Block y
+    cdef Grid g
+    if job.way == SLIDE:
+        y = slide(job, s, x, (planes - 1) * x.plane + (rows - 1) * x.row + span(axis, out) * job.inner, axis.kernel,
+                  axis.dilation * job.inner, 1)
+        y.row, y.plane = x.row, x.plane
+        x = y
+        taps = 1
+    if (taps == 1 and axis.stride == 1 and x.buffer >= 0
+            and (x.tap != NULL if job.rows.taps else not job.y.direct)):
+        y = x                                       # rows are what they should be
+    elif (job.inner == 1 and axis.stride > 1 and out < LONG and x.row != out * axis.stride
+          and x.row % axis.stride == 0 and (planes == 1 or x.plane == rows * x.row)):
+        # one run through all rows; what wraps from one into the next is left out when rows are copied
+        y = fresh_block(job, s, x.buffer, -1, -1)
+        y.row = x.row / axis.stride
+        y.plane = rows * y.row
+        g = line((planes * rows - 1) * y.row + out)
+        job.rows.fold(y.value, y.tap, x.value, x.tap, taps, axis.dilation, axis.stride, &g, 0, 1, job.policy)
+        if job.y.direct and not job.rows.taps:
+            x = y
+            y = output_block(job, t)
+            g = grid_of(out, rows, x.row, y.row, planes, x.plane, y.plane, spare(job, x), result_spare(job, t, y))
+            job.rows.fold(y.value, y.tap, x.value, x.tap, 1, 0, 1, &g, 0, 0, job.policy)
+    else:
+        y = result_block(job, s, t, x.buffer)
+        fold_width(job, t, out, taps, 0, x, spare(job, x), y, result_spare(job, t, y))
+    finish(job, s, t, y)
+
+
+cdef void slide_rows(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """As many rows at once as lie evenly; long ones one by one, while they are in the first cache."""
+    cdef Py_ssize_t rows = t.h1 - t.h0, d = t.d0
+    cdef bint alone = (t.w1 - t.w0) * job.inner >= LONG or rows > 1 and x.row != t.pitch * job.inner
+    cdef bint together = not alone and (t.d1 - t.d0 == 1 or x.plane == rows * x.row)
+    cdef Tile u = t[0]
+    while d < t.d1:
+        u.d0, u.d1 = d, t.d1 if together else d + 1
+        u.h0 = t.h0
+        while u.h0 < t.h1:
+            u.h1 = u.h0 + 1 if alone else t.h1
+            reduce_padded(job, s, &u, moved(job, x, (d - t.d0) * x.plane + (u.h0 - t.h0) * x.row))
+            u.h0 = u.h1
+        d = u.d1
 
 
 cdef Way choose_way(const Job* job) noexcept nogil:
     """How the windows along a row are reduced. It follows from the windows alone: no result depends on tiles."""
     cdef const Axis* axis = &job.axis[2]
     if axis.first != NULL:
-        return BY_WINDOWS                           # irregular
-    if job.inner > 1 and axis.stride > 1 and job.inner >= 8 and not axis.slide:
-        return BY_WINDOWS                           # every window spans whole channel vectors
+        return GROUPED                              # irregular
+    if job.inner >= 8 and not axis.slide:
+        return GROUPED                              # every window spans whole channel vectors
     if job.inner == 1 and axis.kernel >= LANES and axis.dilation == 1 and axis.stride * 8 >= axis.kernel:
-        return BY_WINDOWS                           # long, and shares little with its neighbours
+        return GROUPED                              # long, and shares little with its neighbours
     if axis.kernel * axis.dilation > 4 * axis.size + 64:
-        return BY_WINDOWS                           # mostly padding
+        return GROUPED                              # mostly padding
     if axis.slide:
         return SLIDE
-    if job.inner == 1 and axis.stride == 1 and axis.out == axis.size and 2 <= axis.kernel <= 7 and axis.size < LONG \
-            and axis.size > (axis.kernel - 1) * axis.dilation:
-        return MENDED
+    if axis.out * job.inner >= LONG and single(&job.axis[0]) and single(&job.axis[1]):
+        return GROUPED                              # nothing was loaded: a padded copy costs more than the ends
     return PADDED
 
 
@@ -208,8 +266,7 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     cdef Tile t
     cdef Block block
     cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t origin, pitch, rest = index
-    cdef Way way = choose_way(job)
+    cdef Py_ssize_t origin, columns, whole, rest = index
     t.w0 = (rest % job.tiles_w) * job.tile_w
     rest /= job.tiles_w
     t.h0 = (rest % job.tiles_h) * job.tile_h
@@ -224,18 +281,27 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     reach(&job.axis[0], t.d0, t.d1, &t.in_d, &t.in_d1)
     reach(&job.axis[1], t.h0, t.h1, &t.in_h, &t.in_h1)
     reach(axis, t.w0, t.w1, &t.in_w, &t.in_w1)
-    t.left = 0
-    pitch = t.in_w1 - t.in_w
-    if way == SLIDE or way == PADDED:
+    t.left = t.right = 0
+    t.pitch = columns = t.in_w1 - t.in_w
+    if job.way != GROUPED:
         origin = t.w0 * axis.stride - axis.padding
-        t.left = t.in_w - origin if t.in_w1 > t.in_w else 0
-        pitch = max(span(axis, t.w1 - t.w0), t.left + pitch)
-        if job.inner == 1 and way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1:
-            pitch = ceil_div(pitch, axis.stride) * axis.stride
+        t.left = t.in_w - origin if columns > 0 else 0
+        t.pitch = max(span(axis, t.w1 - t.w0), t.left + columns)
+        t.right = t.pitch - t.left - columns
+    # rows of the height pass may be written in whole vectors, if they are in order or have the room for it
+    whole = ceil_div(rounded(columns * job.inner * job.rows.size) / job.rows.size, job.inner)
+    t.spill = alike(&job.axis[1], t.h0, t.h1) == t.h1
+    if not t.spill and job.way != SLIDE:
+        t.pitch = max(t.pitch, whole)
+        t.spill = True
+    if job.inner == 1 and job.way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1:
+        t.pitch = ceil_div(t.pitch, axis.stride) * axis.stride
     block = source_block(job, s, &t)
     block = reduce_depth(job, s, &t, block)
-    block = reduce_height(job, s, &t, block, pitch)
-    if way == BY_WINDOWS:
-        reduce_by_windows(job, s, &t, block)
+    block = reduce_height(job, s, &t, block)
+    if job.way == GROUPED:
+        reduce_grouped(job, s, &t, block)
+    elif job.way == SLIDE:
+        slide_rows(job, s, &t, block)
     else:
-        reduce_flat(job, s, &t, block, pitch, way)
+        reduce_padded(job, s, &t, block)
