@@ -90,7 +90,7 @@ class BuildExt(build_ext):
             extension.extra_compile_args += FLAGS[kind] + INSTRUCTION_SETS.get(name, {}).get(kind, [])
             extension.extra_compile_args += compile_openmp + (SANITIZER_FLAGS if SANITIZE else [])
             extension.extra_link_args += link_openmp + (SANITIZER_FLAGS if SANITIZE else [])
-        self.parallel = self.parallel or os.cpu_count()
+        self.parallel = self.parallel or len(self.extensions)       # of unequal size: the system deals them out
         super().build_extensions()
 
     def find_openmp(self, kind: str) -> tuple[list[str], list[str]]:
@@ -115,6 +115,7 @@ def extensions() -> list[Extension]:
 
 
 setup(
-    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES, nthreads=0 if sys.platform == "win32" else 2),
+    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES,
+                          nthreads=0 if sys.platform == "win32" else len(INSTRUCTION_SETS)),
     cmdclass={"build_ext": BuildExt},
 )
