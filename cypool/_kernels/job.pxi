@@ -75,6 +75,7 @@ cdef enum:
     BUFFERS = 4
     SPARE = 8 * VECTOR      # bytes behind each: rows are worked in whole vectors
     STREAM = 1 << 26        # bytes of input and output together from which on the caches hold neither
+    REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
     CHUNK = 2048            # elements of a whole plane that are reduced at once
     LONG = 192              # elements from which on a row is better done on its own
 

@@ -191,8 +191,8 @@ def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple code
     job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
                     and job.axis[2].expand == 1)
     job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)
-    if (used and job.y.direct and not job.whole and not job.rows.taps and job.axis[0].kernel * job.axis[1].kernel > 1
-            and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM):
+    if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
+            and job.y.direct and not job.whole and not job.rows.taps and job.axis[0].kernel * job.axis[1].kernel > 1):
         job.y.direct, job.y.streamed = False, True
     with nogil:
         run_job(&job, threads)
