@@ -48,10 +48,13 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 
+# Else gcc copies vectors by halves and reads them back whole, which stalls; vectors of 64 bytes it copies whole.
+APART = "-fno-tree-loop-distribute-patterns"
+
 # One build of the engine each. `cypool.dispatch` chooses at import.
 INSTRUCTION_SETS = {
-    "baseline": {"unix": [], "msvc": []},
-    "avx2": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
+    "baseline": {"unix": [APART], "msvc": []},
+    "avx2": {"unix": ["-march=x86-64-v3", APART], "msvc": ["/arch:AVX2"]},
     "avx512": {"unix": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "msvc": ["/arch:AVX512"]},
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in os.environ.get("ARCHFLAGS", "")
