@@ -111,10 +111,10 @@ class BuildExt(build_ext):
 
 def extensions() -> list[Extension]:
     wanted = os.environ.get("CYPOOL_BUILDS", ",".join(INSTRUCTION_SETS)).split(",")
-    names = ["cpu", "baseline", *(name for name in INSTRUCTION_SETS if X86 and name != "baseline" and name in wanted)]
+    builds = [name for name in INSTRUCTION_SETS if name == "baseline" or X86 and name in wanted]
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
     return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
-                      include_dirs=[numpy.get_include()]) for name in names]
+                      include_dirs=[numpy.get_include()]) for name in ("cpu", "memory", *builds)]
 
 
 setup(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from cypool import arguments
+from cypool.dimensions import public
 from cypool.windowed import Array, Format, NanPolicy, add, choose, scatter, spread
 
 
@@ -19,16 +20,9 @@ def dimension(name: str, ndim: int) -> int:
     return ndim - 2
 
 
-def whole_window(name: str, shape: tuple[int, ...], data_format: Any) -> tuple[Any, ...]:
+def whole_window(name: str, shape: tuple[int, ...], data_format: Any) -> tuple[Any, Any, Any, Any, Any]:
     """The window that is the whole plane, as arguments of `windowed`."""
     return arguments.spatial(name, shape, arguments.channels_last(data_format)), None, 0, 1, False
-
-
-def dropped(y: Array, keepdims: Any, data_format: Any) -> Array:
-    """y without its spatial axes of length 1, unless they are to be kept."""
-    if arguments.flag("keepdims", keepdims):
-        return y
-    return y.reshape(y.shape[0], y.shape[-1] if arguments.channels_last(data_format) else y.shape[1])
 
 
 def kept(name: str, y: Any, ndim: int, data_format: Any, allowed: Sequence[str] = arguments.FLOATS) -> Array:
@@ -44,18 +38,13 @@ def kept(name: str, y: Any, ndim: int, data_format: Any, allowed: Sequence[str] 
     return array.reshape((array.shape[0], *middle, array.shape[1]) if last else (*array.shape, *middle))
 
 
-def _out(out: Any, shape: tuple[int, ...], keepdims: Any, data_format: Any) -> Any:
-    """The caller's output as a view with the spatial axes that it was asked to be without."""
-    if arguments.flag("keepdims", keepdims) or not isinstance(out, np.ndarray):
-        return out
-    last = arguments.channels_last(data_format)
-    flat = (shape[0], shape[-1] if last else shape[1])
-    if out.shape != flat:
-        raise ValueError(f"out must have shape {flat} with keepdims=False, got {out.shape}")
-    places = tuple(range(1, len(shape) - 1)) if last else tuple(range(2, len(shape)))
-    return np.expand_dims(out, places)
+def choose_whole(x: Any, which: str, data_format: Any, nan_policy: Any, form: Any, keepdims: Any) -> Any:
+    """A call of global max or min: see `windowed.choose`."""
+    return choose(x, dimension("x", x.ndim), which, *whole_window("x", x.shape, data_format), data_format, nan_policy,
+                  form, arguments.flag("keepdims", keepdims))
 
 
+@public
 def global_max_pool(x: ArrayLike, *, keepdims: bool = True, return_indices: bool = False,
                     data_format: Format = "channels_first", nan_policy: NanPolicy = "propagate",
                     out: Array | None = None, num_threads: int | None = None) -> Any:
@@ -102,14 +91,8 @@ def global_max_pool(x: ArrayLike, *, keepdims: bool = True, return_indices: bool
     >>> cypool.global_max_pool(x, keepdims=False)
     array([[3., 7.]])
     """
-    given = arguments.array("x", x)
-    ndim = dimension("x", given.ndim)
-    window = whole_window("x", given.shape, data_format)
-    place = _out(out, given.shape, keepdims, data_format)
-    y, index, _, _ = choose(ndim, "max", given, window, data_format, nan_policy, place, num_threads,
-                            np.int64 if arguments.flag("return_indices", return_indices) else None)
-    y = dropped(y, keepdims, data_format) if out is None else out
-    return y if index is None else (y, dropped(index, keepdims, data_format))
+    return choose_whole(x, "max", data_format, nan_policy,
+                        np.int64 if arguments.flag("return_indices", return_indices) else None, keepdims)
 
 
 def global_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_shape: Sequence[SupportsIndex], *,
@@ -163,6 +146,7 @@ def global_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
                    num_threads)
 
 
+@public
 def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format = "channels_first",
                     nan_policy: NanPolicy = "propagate", dtype: DTypeLike | None = None, out: Array | None = None,
                     num_threads: int | None = None) -> Array:
@@ -205,12 +189,10 @@ def global_avg_pool(x: ArrayLike, *, keepdims: bool = True, data_format: Format 
     >>> cypool.global_avg_pool(x, keepdims=False)
     array([[1.5, 5.5]])
     """
-    given = arguments.array("x", x)
-    ndim = dimension("x", given.ndim)
-    window = whole_window("x", given.shape, data_format)
-    place = _out(out, given.shape, keepdims, data_format)
-    y = add(ndim, given, window, "valid", data_format, nan_policy, dtype, place, num_threads)
-    return dropped(y, keepdims, data_format) if out is None else out
+    given: Any = x
+    return add(given, dimension("x", given.ndim),                                      # type: ignore[no-any-return]
+               *whole_window("x", given.shape, data_format), "valid", data_format, nan_policy, dtype,
+               arguments.flag("keepdims", keepdims))
 
 
 def global_avg_pool_backward(grad_output: ArrayLike, input_shape: Sequence[SupportsIndex], *,

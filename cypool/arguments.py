@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 import numpy as np
-
-R = TypeVar("R")
 
 #: The largest size, stride, dilation or padding: products of two fit in 62 bits.
 LARGEST = 2**31 - 1
@@ -32,31 +30,6 @@ def show(value: object) -> str:
     """A value as it stands in a message, long ones cut."""
     text = f"<array of shape {value.shape}, dtype {value.dtype}>" if isinstance(value, np.ndarray) else repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
-
-
-# ---------------------------------------------------------------------------- calls seen before
-
-def _exact(value: tuple[Any, ...]) -> bool:
-    return all(type(item) is int or type(item) is tuple and _exact(item) for item in value)
-
-
-def remembered(function: Callable[..., R]) -> Callable[..., R]:
-    """What a function of a shape and of arguments as they came said before: real programs repeat the same call.
-
-    Only arguments that were let through are remembered, and only for their like: 2, 2.0 and True are different
-    arguments, though they are equal. Within tuples a cache cannot tell them apart, so those must hold nothing but int.
-    """
-    cached = lru_cache(maxsize=1024, typed=True)(function)
-
-    def call(shape: tuple[int, ...], *args: Any) -> R:
-        if tuple not in map(type, args) or all(type(arg) is not tuple or _exact(arg) for arg in args):
-            try:
-                return cached(shape, *args)
-            except TypeError:                       # not hashable; or wrong, as `function` is about to say
-                pass
-        return function(shape, *args)
-
-    return call
 
 
 # ---------------------------------------------------------------------------- arrays
@@ -162,20 +135,19 @@ def overlap(a: np.ndarray, b: np.ndarray) -> bool:
         return True
 
 
-def check_nan(nan_policy: str, x: np.ndarray) -> bool:
-    """Check the policy, and x where NaN is not allowed; whether NaN is to be left out."""
-    if nan_policy == "propagate":
-        return False
-    if nan_policy not in ("omit", "raise"):
-        kind = ValueError if isinstance(nan_policy, str) else TypeError
-        raise kind(f"nan_policy must be 'propagate', 'omit' or 'raise', got {show(nan_policy)}")
-    if dtype_name(x.dtype) not in FLOATS:
-        return False
-    if nan_policy == "raise" and x.size:
+def nan_policy(policy: Any, dtype: np.dtype[Any]) -> str:
+    """The policy, checked; where there can be no NaN, all are one."""
+    if not isinstance(policy, str) or policy not in ("propagate", "omit", "raise"):
+        kind = ValueError if isinstance(policy, str) else TypeError
+        raise kind(f"nan_policy must be 'propagate', 'omit' or 'raise', got {show(policy)}")
+    return str(policy) if dtype_name(dtype) in FLOATS else "propagate"
+
+
+def refuse_nan(x: np.ndarray) -> None:
+    if x.size:
         with np.errstate(invalid="ignore"):
             if np.isnan(np.min(x)):
                 raise ValueError("x must not contain NaN with nan_policy='raise', got an array that does")
-    return nan_policy == "omit"
 
 
 def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndarray:

@@ -1,11 +1,16 @@
-"""One function for every number of dimensions becomes the three public ones."""
+"""Public functions: one for every number of dimensions becomes three, and calls are remembered."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from cypool import arguments
+from cypool.dispatch import Memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -13,7 +18,38 @@ R = TypeVar("R")
 SHAPES = {1: "L", 2: "H, W", 3: "D, H, W"}
 
 
-def dimensions(function: Callable[Concatenate[int, P], R],
+def plain(function: Callable[..., R]) -> Callable[..., R]:
+    """The public function of one that is called anew each time."""
+    def call(*args: Any, **kwargs: Any) -> R:
+        return function(*args, **kwargs)
+
+    return call
+
+
+def remembered(prepare: Callable[..., R]) -> Callable[..., R]:
+    """The public function of one that makes a call ready.
+
+    `prepare` gets the array and what the caller passed, but `out` and `num_threads`; what it returns is remembered,
+    and called with the array and these two. It has them in its signature, and is annotated with what that call
+    returns, for these become the public function's.
+    """
+    memory = Memory(prepare)
+
+    def call(x: Any, *args: Any, out: Any = None, num_threads: Any = None, **kwargs: Any) -> Any:
+        x = x if type(x) is np.ndarray else arguments.array("x", x)
+        return memory.run(x, args, kwargs, out, num_threads)
+
+    return call
+
+
+def public(prepare: Callable[P, R]) -> Callable[P, R]:
+    """The public function of one that makes a call ready and is for any number of dimensions."""
+    call = remembered(prepare)
+    _describe(call, prepare, prepare.__name__, inspect.signature(prepare), prepare.__doc__ or "")
+    return call
+
+
+def dimensions(function: Callable[Concatenate[int, P], R], make: Callable[..., Callable[..., R]],
                examples: tuple[str, str, str]) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
     """The 1D, 2D and 3D functions, each with its own name, documentation and example.
 
@@ -22,20 +58,23 @@ def dimensions(function: Callable[Concatenate[int, P], R],
     """
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
-    annotations = {key: value for key, value in function.__annotations__.items() if key != "ndim"}
+    family, _, rest = function.__name__.removeprefix("_").partition("_pool")
     text = inspect.cleandoc(function.__doc__ or "")
 
-    def public(n: int) -> Callable[P, R]:
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return function(n, *args, **kwargs)
-
-        family, _, rest = function.__name__.removeprefix("_").partition("_pool")
-        call.__name__ = call.__qualname__ = f"{family}_pool{n}d{rest}"
-        call.__signature__ = signature                                      # type: ignore[attr-defined]
-        call.__annotations__ = annotations
-        call.__doc__ = text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(examples[n - 1]))
-        del call.__wrapped__
+    def of(n: int) -> Callable[P, R]:
+        call = make(partial(function, n))
+        _describe(call, function, f"{family}_pool{n}d{rest}", signature,
+                  text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(examples[n - 1])))
         return call
 
-    return public(1), public(2), public(3)
+    return of(1), of(2), of(3)
+
+
+def _describe(call: Callable[..., Any], function: Callable[..., Any], name: str, signature: inspect.Signature,
+              text: str) -> None:
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = function.__module__
+    call.__signature__ = signature                                          # type: ignore[attr-defined]
+    call.__annotations__ = {key: value for key, value in function.__annotations__.items()
+                            if key == "return" or key in signature.parameters}
+    call.__doc__ = text

@@ -17,6 +17,9 @@ from cypool.windows import Axis, Windows, batch, counted_alike
 try:
     from cypool._kernels import __path__ as _kernels_path
     from cypool._kernels import cpu
+    from cypool._kernels.memory import Memory as Memory
+    from cypool._kernels.memory import Ready as Ready
+    from cypool._kernels.memory import outdate_plans
 except ImportError as error:
     raise ImportError(
         "cypool's compiled modules cannot be loaded: this is either the source tree, which must be installed first "
@@ -68,6 +71,7 @@ def use(name: str) -> None:
     if name not in available():
         raise ValueError(f"instruction set must be one of {', '.join(available())} on this machine, got {name!r}")
     _kernels = importlib.import_module(f"cypool._kernels.{name}")
+    outdate_plans()
 
 
 def in_use() -> str:
@@ -191,8 +195,8 @@ def _roles(last: bool, ndim: int, apart: bool) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Divide,
-          forward: Windows | None) -> Any:
+def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide: Divide, forward: Windows | None,
+          roles: tuple[int, ...], codes: tuple[int, ...], reduction: str, nan: int) -> Any:
     """A compiled plan: `lead` batch elements in an unused place, divisors of the windows or of the gradient."""
     ndim = len(windows.axes)
     axes = [batch(1)] * (3 - ndim) + list(windows.axes)
@@ -210,7 +214,7 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
     return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None,
-                        windows.whole and forward is None, (plane_d, width))
+                        windows.whole and forward is None, (plane_d, width), roles, codes, REDUCTIONS[reduction], nan)
 
 
 def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
@@ -232,7 +236,7 @@ class Pooling:
     nan : 0 as it is; 1 for NaN as 0; 2 for NaN as 1 and all else as 0
     """
 
-    __slots__ = ("kernels", "made", "ndim", "options", "plan", "work")
+    __slots__ = ("kernels", "made", "plan", "work")
 
     def __init__(self, x_shape: tuple[int, ...], x_dtype: np.dtype[Any], y_shape: tuple[int, ...],
                  y_dtype: np.dtype[Any], windows: Windows, reduction: str, last: bool, *, divide: Divide = None,
@@ -241,24 +245,24 @@ class Pooling:
         apart = windows.whole and forward is None
         code, result = storage(x_dtype), storage(y_dtype)
         element = _computed_in(code, reduction, windows.taps, result == F64 or result < F16)
-        self.ndim = ndim + 2
-        self.options = (_roles(last, ndim, apart), (code, not x_dtype.isnative, result, element),
-                        REDUCTIONS[reduction], nan)
-        self.made = (windows, _lead(x_shape, last, ndim, apart), apart, divide, forward)
+        self.made = (windows, _lead(x_shape, last, ndim, apart), apart, divide, forward, _roles(last, ndim, apart),
+                     (code, not x_dtype.isnative, result, element), reduction, nan)
         self.work = max(math.prod(x_shape), math.prod(y_shape))
         self.kernels: ModuleType | None = None
 
     def __call__(self, x: np.ndarray, y: np.ndarray, index: np.ndarray | None, used: bool,
                  num_threads: int | None) -> None:
-        """Reduce the windows of x into y, a batch of one without its axis too; index: C-contiguous int64 (flat
-        positions), int32 or uint8 (ordinals) shaped like y, for the ``arg_`` reductions; used: y is not a new array."""
+        """Reduce the windows of x into y; index: C-contiguous int64 (flat positions), int32 or uint8 (ordinals), of as
+        many elements as y, for the ``arg_`` reductions; used: y is not a new array."""
         if self.kernels is not _kernels:
             self.plan = _plan(_kernels, *self.made)
             self.kernels = _kernels
-        if x.ndim < self.ndim:
-            x, y = x[None], y[None]
-        _kernels.pool(self.plan, x, y, index, *self.options, used,
-                      1 if self.work < SMALL else _threads_for(self.work, num_threads))
+        self.plan.run(x, y, index, used, _threads_for(self.work, num_threads))
+
+    def shorten(self, ready: Ready, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Let a call do without this one, if it stays on one thread."""
+        if self.work < SMALL:
+            ready.shorten(self.plan, shape, dtype)
 
 
 def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: str, *, last: bool,
@@ -273,10 +277,8 @@ def add_chosen(grad: np.ndarray, index: np.ndarray, out: np.ndarray, windows: Wi
                num_threads: int | None = None) -> bool:
     """Add each gradient to the element that was chosen; False if an index lies outside its plane."""
     ndim = grad.ndim - 2
-    plan = None
-    if windows is not None:
-        plan = _plan(_kernels, windows, 1, True, None, None)
     code, result = storage(grad.dtype), storage(out.dtype)
-    return bool(_kernels.scatter(plan, grad, index, out, _roles(last, ndim, True),
-                                 (code, not grad.dtype.isnative, result, F64 if code == F64 else F32),
+    roles, codes = _roles(last, ndim, True), (code, not grad.dtype.isnative, result, F64 if code == F64 else F32)
+    plan = None if windows is None else _plan(_kernels, windows, 1, True, None, None, roles, codes, "sum", 0)
+    return bool(_kernels.scatter(plan, grad, index, out, roles, codes,
                                  _threads_for(max(grad.size, out.size), num_threads)))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import adaptive, arguments, windowed
+from cypool import adaptive, arguments, dispatch, windowed
 from cypool.windowed import Array
 
 
@@ -103,6 +103,10 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown.items())})"
 
 
+_choose = dispatch.Memory(windowed.choose)
+_choose_whole = dispatch.Memory(adaptive.choose_whole)
+
+
 class _Choice(Layer):
     """Max and min pooling. What `backward` needs is one byte per output for windows of up to 256 taps."""
 
@@ -111,17 +115,15 @@ class _Choice(Layer):
     def __call__(self, x: ArrayLike) -> Any:
         s = self.settings
         given = arguments.array("x", x)
-        whole = "kernel_size" not in s
-        window = (adaptive.whole_window("x", given.shape, s["data_format"]) if whole else
-                  (s["kernel_size"], s["stride"], s["padding"], s["dilation"], s["ceil_mode"]))
-        ndim = adaptive.dimension("x", given.ndim) if whole else self.ndim
         flat = arguments.flag("return_indices", s["return_indices"])
-        y, index, windows, _ = windowed.choose(ndim, self.which, given, window, s["data_format"], s["nan_policy"],
-                                               None, s["num_threads"], np.int64 if flat else np.uint8)
-        assert index is not None
-        self._saved = index, None if index.dtype == np.int64 else windows, given.shape
-        if whole:
-            y, index = (adaptive.dropped(a, s["keepdims"], s["data_format"]) for a in (y, index))
+        form = np.int64 if flat else np.uint8
+        if "kernel_size" in s:
+            call = _choose.find(given, (self.ndim, self.which, s["kernel_size"], s["stride"], s["padding"],
+                                        s["dilation"], s["ceil_mode"], s["data_format"], s["nan_policy"], form), {})
+        else:
+            call = _choose_whole.find(given, (self.which, s["data_format"], s["nan_policy"], form, s["keepdims"]), {})
+        y, index = call(given, None, s["num_threads"])
+        self._saved = index, None if index.dtype == np.int64 else call.windows, given.shape
         return (y, index) if flat else y
 
     def backward(self, grad_output: ArrayLike) -> Array:
@@ -131,6 +133,7 @@ class _Choice(Layer):
         grad = arguments.array("grad_output", grad_output)
         if not self.ndim:
             grad = adaptive.kept("grad_output", grad, ndim, s["data_format"])
+            index = adaptive.kept("indices", index, ndim, s["data_format"], arguments.INTEGERS)
         if grad.shape != index.shape:
             raise ValueError(f"grad_output must have the shape of the last output {index.shape}, got {grad.shape}")
         return windowed.scatter(ndim, grad, index, shape, s["data_format"], None, s["num_threads"], windows)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cypool import arguments, dispatch
-from cypool.dimensions import dimensions
+from cypool.dimensions import dimensions, plain, remembered
 from cypool.windows import Windows, adjoint, counted, regular, same_padding
 
 Format = Literal["channels_first", "channels_last"]
@@ -39,35 +40,71 @@ def place(sizes: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, d
     return windows
 
 
-@arguments.remembered
-def choice(given: tuple[int, ...], ndim: int, which: str, dtype: np.dtype[Any], kernel_size: Any, stride: Any,
-           padding: Any, dilation: Any, ceil_mode: Any, data_format: Any, omit: bool,
-           index_form: Any) -> tuple[Windows, tuple[int, ...], Any, dispatch.Pooling]:
-    """A call of max or min, made ready: its windows, the shape of its result, of which form its indices are."""
-    arguments.check_dtype("x", dtype, arguments.ORDERED)
+class Call(dispatch.Ready):
+    """A forward call made ready: what follows from its arguments, and from x's shape and dtype.
+
+    Parameters
+    ----------
+    run : callable ``(x, y, index, used, num_threads)``
+        `dispatch.Pooling` or its like, for arrays with a batch axis and every spatial axis.
+    windows : Windows
+    x_shape, y_shape : tuple of int
+        With those axes.
+    shape : tuple of int
+        The result's own.
+    dtype : dtype
+        Of the result.
+    form : dtype or type, optional
+        Of the indices: int64 for flat positions, else ordinals.
+    refuse_nan : bool
+    """
+
+    __slots__ = ("dtype", "form", "refuse_nan", "run", "shape", "windows", "x_shape", "y_shape")
+
+    def __init__(self, run: Callable[..., None], windows: Windows, x_shape: tuple[int, ...], y_shape: tuple[int, ...],
+                 shape: tuple[int, ...], dtype: np.dtype[Any], form: Any, refuse_nan: bool) -> None:
+        self.run, self.windows, self.x_shape, self.y_shape = run, windows, x_shape, y_shape
+        self.shape, self.dtype, self.form, self.refuse_nan = shape, dtype, form, refuse_nan
+
+    def __call__(self, x: Array, out: Any = None, num_threads: Any = None) -> Any:
+        """y, or y and indices."""
+        if self.refuse_nan:
+            arguments.refuse_nan(x)
+        threads = None if num_threads is None else arguments.threads(num_threads)
+        y = np.empty(self.shape, self.dtype) if out is None else arguments.out_array(out, self.shape, self.dtype, x)
+        index = None if self.form is None else np.empty(self.shape, self.form)
+        self.run(x if x.ndim == len(self.x_shape) else x.reshape(self.x_shape),
+                 y if y.ndim == len(self.y_shape) else y.reshape(self.y_shape),      # a view: only axes of length 1
+                 index, out is not None, threads)
+        if index is not None:
+            return y, index
+        if isinstance(self.run, dispatch.Pooling) and self.shape == self.y_shape and not self.refuse_nan:
+            self.run.shorten(self, self.shape, self.dtype)
+        return y
+
+
+def result_shape(given: tuple[int, ...], batch: tuple[int, ...], spatial: tuple[int, ...], last: bool,
+                 keepdims: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shape of a result with all its axes, and with those alone that the caller wants."""
+    full = arguments.with_spatial(batch, spatial, last)
+    return full, full[len(full) - len(given):] if keepdims else arguments.with_spatial(batch, (), last)
+
+
+def choose(x: Any, ndim: int, which: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
+           data_format: Any, nan_policy: Any, form: Any, keepdims: bool = True) -> Any:
+    """A call of max or min; form: of the indices, if they are wanted."""
+    arguments.check_dtype("x", x.dtype, arguments.ORDERED)
+    policy = arguments.nan_policy(nan_policy, x.dtype)
     last = arguments.channels_last(data_format)
-    batch = arguments.batched_shape("x", given, ndim)
+    batch = arguments.batched_shape("x", x.shape, ndim)
     windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
-    shape = arguments.with_spatial(batch, windows.shape, last)
-    if index_form is np.uint8 and windows.taps > 256:
-        index_form = np.int32 if windows.taps < 2**31 else np.int64
-    reduction = ("omit_" if omit else "") + ("" if index_form is None else "arg_") + which
-    pooling = dispatch.Pooling(batch, dtype, shape, arguments.native(dtype), windows, reduction, last)
-    return windows, shape[len(shape) - len(given):], index_form, pooling
-
-
-def choose(ndim: int, which: str, x: ArrayLike, window: tuple[Any, ...], data_format: Any, nan_policy: Any, out: Any,
-           num_threads: Any, index_form: np.dtype[Any] | type | None) -> tuple[Array, Array | None, Windows, Array]:
-    """Max or min: values, positions in the form asked for, the windows and the array they were of."""
-    given = arguments.array("x", x)
-    omit = arguments.check_nan(nan_policy, given)
-    windows, shape, form, pooling = choice(given.shape, ndim, which, given.dtype, *window, data_format, omit,
-                                           index_form)
-    threads = arguments.threads(num_threads)
-    y = arguments.out_array(out, shape, arguments.native(given.dtype), given)
-    index = None if form is None else np.empty(shape, form)
-    pooling(given, y, index, out is not None, threads)
-    return y, index, windows, given
+    full, shape = result_shape(x.shape, batch, windows.shape, last, keepdims)
+    if form is np.uint8 and windows.taps > 256:
+        form = np.int32 if windows.taps < 2**31 else np.int64
+    dtype = arguments.native(x.dtype)
+    reduction = ("omit_" if policy == "omit" else "") + ("" if form is None else "arg_") + which
+    pooling = dispatch.Pooling(batch, x.dtype, full, dtype, windows, reduction, last)
+    return Call(pooling, windows, batch, full, shape, dtype, form, policy == "raise")
 
 
 def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, data_format: Any, out: Any,
@@ -94,41 +131,27 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     return result
 
 
-@arguments.remembered
-def sums(given: tuple[int, ...], ndim: int, dtype: np.dtype[Any], kernel_size: Any, stride: Any, padding: Any,
-         dilation: Any, ceil_mode: Any, divide: dispatch.Divide, data_format: Any,
-         result: Any) -> tuple[Windows, tuple[int, ...], np.dtype[Any], bool, dispatch.Pooling]:
-    """A call of sums or averages, made ready: its windows, its result's shape and dtype, whether channels are last."""
-    arguments.check_dtype("x", dtype, arguments.NUMBERS)
+def add(x: Any, ndim: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
+        divide: dispatch.Divide, data_format: Any, nan_policy: Any, dtype: Any, keepdims: bool = True) -> Any:
+    """A call of sums, divided as `divide` says: see `dispatch.Divide`."""
+    arguments.check_dtype("x", x.dtype, arguments.NUMBERS)
+    policy = arguments.nan_policy(nan_policy, x.dtype)
     last = arguments.channels_last(data_format)
-    batch = arguments.batched_shape("x", given, ndim)
+    batch = arguments.batched_shape("x", x.shape, ndim)
     windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
-    natural = arguments.native(dtype)
+    natural = arguments.native(x.dtype)
     if natural.kind in "iu":
         natural = np.dtype(np.float64 if divide is not None else np.int64 if natural.kind == "i" else np.uint64)
-    chosen = arguments.result_dtype(result, natural, arguments.NUMBERS)
-    shape = arguments.with_spatial(batch, windows.shape, last)
-    pooling = dispatch.Pooling(batch, dtype, shape, chosen, windows, "sum", last, divide=divide)
-    return windows, shape[len(shape) - len(given):], chosen, last, pooling
+    chosen = arguments.result_dtype(dtype, natural, arguments.NUMBERS)
+    full, shape = result_shape(x.shape, batch, windows.shape, last, keepdims)
+    pooling: Callable[..., None] = dispatch.Pooling(batch, x.dtype, full, chosen, windows, "sum", last, divide=divide)
+    if policy == "omit":
+        pooling = partial(add_present, windows, divide, last)
+    return Call(pooling, windows, batch, full, shape, chosen, None, policy == "raise")
 
 
-def add(ndim: int, x: ArrayLike, window: tuple[Any, ...], divide: dispatch.Divide, data_format: Any,
-        nan_policy: Any, dtype: Any, out: Any, num_threads: Any) -> Array:
-    """Sums, divided as `divide` says: see `dispatch.Divide`."""
-    given = arguments.array("x", x)
-    omit = arguments.check_nan(nan_policy, given)
-    windows, shape, chosen, last, pooling = sums(given.shape, ndim, given.dtype, *window, divide, data_format, dtype)
-    threads = arguments.threads(num_threads)
-    y = arguments.out_array(out, shape, chosen, given)
-    if omit:
-        batch = arguments.batched("x", given, ndim)
-        add_present(batch, y if batch is given else y[None], windows, divide, last, threads)
-    else:
-        pooling(given, y, None, out is not None, threads)
-    return y
-
-
-def add_present(x: Array, y: Array, windows: Windows, divide: dispatch.Divide, last: bool, threads: int | None) -> None:
+def add_present(windows: Windows, divide: dispatch.Divide, last: bool, x: Array, y: Array, index: None, used: bool,
+                threads: int | None) -> None:
     """Sums or averages of what is not NaN: one pass adds it up, one counts what is missing."""
     exact = windows.taps > 2**24 or "float64" in (x.dtype.name, y.dtype.name) or y.dtype.kind in "iu"
     total = np.empty(y.shape, np.float64 if exact else np.float32)
@@ -292,10 +315,8 @@ def _max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
     --------
     {example}
     """
-    y, index, _, _ = choose(ndim, "max", x, (kernel_size, stride, padding, dilation, ceil_mode), data_format,
-                            nan_policy, out, num_threads,
-                            np.int64 if arguments.flag("return_indices", return_indices) else None)
-    return y if index is None else (y, index)
+    return choose(x, ndim, "max", kernel_size, stride, padding, dilation, ceil_mode, data_format, nan_policy,
+                  np.int64 if arguments.flag("return_indices", return_indices) else None)
 
 
 def _min_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts | None = None, padding: Padding = 0,
@@ -338,10 +359,8 @@ def _min_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
     --------
     {example}
     """
-    y, index, _, _ = choose(ndim, "min", x, (kernel_size, stride, padding, dilation, ceil_mode), data_format,
-                            nan_policy, out, num_threads,
-                            np.int64 if arguments.flag("return_indices", return_indices) else None)
-    return y if index is None else (y, index)
+    return choose(x, ndim, "min", kernel_size, stride, padding, dilation, ceil_mode, data_format, nan_policy,
+                  np.int64 if arguments.flag("return_indices", return_indices) else None)
 
 
 def _max_pool_backward(ndim: int, grad_output: ArrayLike, indices: ArrayLike, input_shape: Sequence[SupportsIndex], *,
@@ -485,8 +504,8 @@ def _avg_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
     --------
     {example}
     """
-    return add(ndim, x, (kernel_size, stride, padding, dilation, ceil_mode),
-               divide(count_include_pad, divisor_override, padding), data_format, nan_policy, dtype, out, num_threads)
+    return add(x, ndim, kernel_size, stride, padding, dilation, ceil_mode,             # type: ignore[no-any-return]
+               divide(count_include_pad, divisor_override, padding), data_format, nan_policy, dtype)
 
 
 def divide(count_include_pad: Any, divisor_override: Any, padding: Any) -> dispatch.Divide:
@@ -583,8 +602,8 @@ def _sum_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
     --------
     {example}
     """
-    return add(ndim, x, (kernel_size, stride, padding, dilation, ceil_mode), None, data_format, nan_policy, dtype, out,
-               num_threads)
+    return add(x, ndim, kernel_size, stride, padding, dilation, ceil_mode, None,       # type: ignore[no-any-return]
+               data_format, nan_policy, dtype)
 
 
 def _sum_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence[SupportsIndex], kernel_size: IntOrInts,
@@ -651,7 +670,7 @@ def _examples(line: str, image: str, cube: str) -> tuple[str, str, str]:
     return _LINE + line, _MAP + image, _CUBE + cube
 
 
-max_pool1d, max_pool2d, max_pool3d = dimensions(_max_pool, _examples(
+max_pool1d, max_pool2d, max_pool3d = dimensions(_max_pool, remembered, _examples(
     """>>> cypool.max_pool1d(x, 2)
     array([[[3., 4.]]])
     >>> cypool.max_pool1d(x, 2, ceil_mode=True)
@@ -666,7 +685,7 @@ max_pool1d, max_pool2d, max_pool3d = dimensions(_max_pool, _examples(
     """>>> cypool.max_pool3d(x, 2)
     array([[[[[13., 15.]]]]])"""))
 
-min_pool1d, min_pool2d, min_pool3d = dimensions(_min_pool, _examples(
+min_pool1d, min_pool2d, min_pool3d = dimensions(_min_pool, remembered, _examples(
     """>>> cypool.min_pool1d(x, 3, stride=1)
     array([[[1., 2., 2.]]])""",
     """>>> cypool.min_pool2d(x, 2)
@@ -675,7 +694,7 @@ min_pool1d, min_pool2d, min_pool3d = dimensions(_min_pool, _examples(
     """>>> cypool.min_pool3d(x, 2)
     array([[[[[0., 2.]]]]])"""))
 
-max_pool1d_backward, max_pool2d_backward, max_pool3d_backward = dimensions(_max_pool_backward, _examples(
+max_pool1d_backward, max_pool2d_backward, max_pool3d_backward = dimensions(_max_pool_backward, plain, _examples(
     """>>> y, indices = cypool.max_pool1d(x, 3, stride=1, return_indices=True)
     >>> cypool.max_pool1d_backward(np.ones_like(y), indices, x.shape)
     array([[[0., 1., 0., 1., 1.]]])""",
@@ -689,7 +708,7 @@ max_pool1d_backward, max_pool2d_backward, max_pool3d_backward = dimensions(_max_
     >>> cypool.max_pool3d_backward(y, indices, x.shape)[0, 0, 1, 1]
     array([ 0., 13.,  0., 15.])"""))
 
-min_pool1d_backward, min_pool2d_backward, min_pool3d_backward = dimensions(_min_pool_backward, _examples(
+min_pool1d_backward, min_pool2d_backward, min_pool3d_backward = dimensions(_min_pool_backward, plain, _examples(
     """>>> y, indices = cypool.min_pool1d(x, 3, stride=1, return_indices=True)
     >>> cypool.min_pool1d_backward(np.ones_like(y), indices, x.shape)
     array([[[1., 0., 2., 0., 0.]]])""",
@@ -700,7 +719,7 @@ min_pool1d_backward, min_pool2d_backward, min_pool3d_backward = dimensions(_min_
     >>> cypool.min_pool3d_backward(np.ones_like(y), indices, x.shape)[0, 0, 0, 0]
     array([1., 0., 1., 0.])"""))
 
-avg_pool1d, avg_pool2d, avg_pool3d = dimensions(_avg_pool, _examples(
+avg_pool1d, avg_pool2d, avg_pool3d = dimensions(_avg_pool, remembered, _examples(
     """>>> cypool.avg_pool1d(x, 3, stride=2, padding=1)
     array([[[1.33333333, 3.        , 3.        ]]])
     >>> cypool.avg_pool1d(x, 3, stride=2, padding=1, count_include_pad=False)
@@ -714,7 +733,7 @@ avg_pool1d, avg_pool2d, avg_pool3d = dimensions(_avg_pool, _examples(
     """>>> cypool.avg_pool3d(x, 2)
     array([[[[[6.5, 8.5]]]]])"""))
 
-avg_pool1d_backward, avg_pool2d_backward, avg_pool3d_backward = dimensions(_avg_pool_backward, _examples(
+avg_pool1d_backward, avg_pool2d_backward, avg_pool3d_backward = dimensions(_avg_pool_backward, plain, _examples(
     """>>> cypool.avg_pool1d_backward(np.ones((1, 1, 4)), x.shape, 2, stride=1)
     array([[[0.5, 1. , 1. , 1. , 0.5]]])""",
     """>>> cypool.avg_pool2d_backward(np.ones((1, 1, 2, 2)), x.shape, 2)[0, 0, 0]
@@ -722,7 +741,7 @@ avg_pool1d_backward, avg_pool2d_backward, avg_pool3d_backward = dimensions(_avg_
     """>>> cypool.avg_pool3d_backward(np.ones((1, 1, 1, 1, 2)), x.shape, 2)[0, 0, 0, 0]
     array([0.125, 0.125, 0.125, 0.125])"""))
 
-sum_pool1d, sum_pool2d, sum_pool3d = dimensions(_sum_pool, _examples(
+sum_pool1d, sum_pool2d, sum_pool3d = dimensions(_sum_pool, remembered, _examples(
     """>>> cypool.sum_pool1d(x, 2, stride=1)
     array([[[4., 5., 6., 9.]]])""",
     """>>> cypool.sum_pool2d(x, 2)
@@ -731,7 +750,7 @@ sum_pool1d, sum_pool2d, sum_pool3d = dimensions(_sum_pool, _examples(
     """>>> cypool.sum_pool3d(x, 2)
     array([[[[[52., 68.]]]]])"""))
 
-sum_pool1d_backward, sum_pool2d_backward, sum_pool3d_backward = dimensions(_sum_pool_backward, _examples(
+sum_pool1d_backward, sum_pool2d_backward, sum_pool3d_backward = dimensions(_sum_pool_backward, plain, _examples(
     """>>> cypool.sum_pool1d_backward(np.ones((1, 1, 4)), x.shape, 2, stride=1)
     array([[[1., 2., 2., 2., 1.]]])""",
     """>>> cypool.sum_pool2d_backward(np.ones((1, 1, 2, 2)), x.shape, 2)[0, 0, 0]

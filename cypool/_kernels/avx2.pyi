@@ -14,20 +14,13 @@ class Plan:
         divide_source: bool,
         whole: bool,
         plane_steps: tuple[int, int],
+        roles: Sequence[int],
+        codes: tuple[int, bool, int, int],
+        reduction: int,
+        nan: int,
     ) -> None: ...
+    def run(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None, used: bool, threads: int) -> None: ...
 
-def pool(
-    plan: Plan,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    index: NDArray[Any] | None,
-    roles: tuple[int, ...],
-    codes: tuple[int, bool, int, int],
-    reduction: int,
-    nan: int,
-    used: bool,
-    threads: int,
-) -> None: ...
 def scatter(
     plan: Plan | None,
     grad: NDArray[np.floating[Any]],

@@ -2,7 +2,7 @@
 
 
 cdef class Plan:
-    """The windows of a call, ready for the loops.
+    """A call's windows and what is done with them, ready for the loops.
 
     Parameters
     ----------
@@ -12,48 +12,96 @@ cdef class Plan:
     divide_source : whether the divisor belongs to the input's elements (a gradient) instead of the windows
     whole : whether each window is a whole plane
     plane_steps : steps of the flat index along d and h
+    roles : which of (a, b, d, h, w, c) each axis of an array is
+    codes : storage of x, whether its bytes are swapped, storage of y, element
+    reduction : see `choose_rows`
+    nan : see `Job`
     """
 
-    cdef Axis axis[3]
-    cdef Divisor divisor[3]
-    cdef bint divided, divide_source, whole
-    cdef double fixed_divisor
-    cdef Py_ssize_t plane_d, plane_h
+    cdef Job job                        # without the arrays
+    cdef int role[6]
+    cdef int from_code, to_code, element
+    cdef bint swapped
     cdef object tables
     cdef const int64_t[::1] offsets
 
-    def __init__(self, axes, divisor, bint divide_source, bint whole, plane_steps):
+    def __init__(self, axes, divisor, bint divide_source, bint whole, plane_steps, roles, codes, int reduction,
+                 int nan):
+        cdef Job* job = &self.job
         cdef int i
         cdef const int64_t[::1] first, count, offsets
+        memset(job, 0, sizeof(Job))
+        self.from_code, self.swapped, self.to_code, self.element = codes
+        if not choose_rows(&job.rows, self.element, reduction):
+            raise ValueError(f"reduction {reduction} is not defined for element {self.element}")
+        for i, part in enumerate(roles):
+            self.role[i] = part
         self.tables = []
         for i in range(3):
-            (self.axis[i].size, self.axis[i].out, self.axis[i].kernel, self.axis[i].stride, self.axis[i].padding,
-             self.axis[i].dilation, self.axis[i].expand, self.axis[i].slide) = axes[i][:8]
-            self.axis[i].first = self.axis[i].count = NULL
+            (job.axis[i].size, job.axis[i].out, job.axis[i].kernel, job.axis[i].stride, job.axis[i].padding,
+             job.axis[i].dilation, job.axis[i].expand, job.axis[i].slide) = axes[i][:8]
             if axes[i][8] is not None:
                 first, count = axes[i][8], axes[i][9]
-                if first.shape[0] != self.axis[i].out or count.shape[0] != self.axis[i].out:
+                if first.shape[0] != job.axis[i].out or count.shape[0] != job.axis[i].out:
                     raise ValueError("window tables must have one entry per output")
                 self.tables.append((axes[i][8], axes[i][9]))
-                self.axis[i].first, self.axis[i].count = &first[0], &count[0]
-        self.divided = divisor is not None
-        self.fixed_divisor = 0
+                job.axis[i].first, job.axis[i].count = &first[0], &count[0]
+        job.divided = divisor is not None and not divide_source
+        job.divide_source = divisor is not None and divide_source
         if isinstance(divisor, (int, float)):
-            self.fixed_divisor = divisor
+            job.fixed_divisor = divisor
         elif divisor is not None:
             for i in range(3):
-                (self.divisor[i].size, self.divisor[i].kernel, self.divisor[i].stride, self.divisor[i].padding,
-                 self.divisor[i].after, self.divisor[i].dilation, self.divisor[i].padded) = divisor[i]
-        self.divide_source, self.whole = divide_source, whole
-        self.plane_d, self.plane_h = plane_steps
+                (job.divisor[i].size, job.divisor[i].kernel, job.divisor[i].stride, job.divisor[i].padding,
+                 job.divisor[i].after, job.divisor[i].dilation, job.divisor[i].padded) = divisor[i]
+        job.whole, job.nan = whole, nan
+        job.plane_d, job.plane_h = plane_steps
         self.offsets = None
-        if not whole and self.axis[0].kernel * self.axis[1].kernel * self.axis[2].kernel <= 4096:
+        if not whole and job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel <= 4096:
             # the flat offset of each tap of a window, from its first
             offsets = np.ascontiguousarray(np.add.outer(np.add.outer(
-                np.arange(self.axis[0].kernel) * self.axis[0].dilation * self.plane_d,
-                np.arange(self.axis[1].kernel) * self.axis[1].dilation * self.plane_h),
-                np.arange(self.axis[2].kernel) * self.axis[2].dilation).reshape(-1), dtype=np.int64)
+                np.arange(job.axis[0].kernel) * job.axis[0].dilation * job.plane_d,
+                np.arange(job.axis[1].kernel) * job.axis[1].dilation * job.plane_h),
+                np.arange(job.axis[2].kernel) * job.axis[2].dilation).reshape(-1), dtype=np.int64)
             self.offsets = offsets
+
+    def run(self, cnp.ndarray x, cnp.ndarray y, index, bint used, int threads):
+        """Pool x into y.
+
+        index: None, or a C-contiguous array with y's elements, of one, four or eight bytes. used: whether y's memory
+        was in use before; pages that are new come into the caches in any case.
+        """
+        cdef Job job = self.job
+        cdef Py_ssize_t dims[6]
+        cdef int i
+        cdef char tag = 0
+        if cnp.PyArray_SIZE(y) == 0:
+            return
+        job.policy = &tag
+        for i in range(6):
+            dims[i] = 1
+        for i in range(cnp.PyArray_NDIM(x)):
+            dims[self.role[i]] = cnp.PyArray_DIM(x, i)
+        job.a, job.b, job.inner = dims[0], dims[1], dims[5]
+        describe(&job.x, x, self.role, self.from_code, self.swapped)
+        describe(&job.y, y, self.role, self.to_code, False)
+        deal_out_channels(&job)
+        if index is not None:
+            job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
+            job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
+            if self.offsets is not None:
+                job.offset = &self.offsets[0]
+        merge_axes(&job)
+        job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
+                        and not job.divide_source and job.axis[2].expand == 1)
+        job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
+                        and (job.rows.floating or not job.divided))
+        if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
+                and job.y.direct and not job.whole and not job.rows.taps
+                and job.axis[0].kernel * job.axis[1].kernel > 1):
+            job.y.direct, job.y.streamed = False, True
+        with nogil:
+            run_job(&job, threads)
 
 
 cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:
@@ -145,54 +193,3 @@ cdef void merge_axes(Job* job) noexcept:
     job.a = job.b = 1
     job.whole = False
     merge_covered(job)
-
-
-def pool(Plan plan, cnp.ndarray x, cnp.ndarray y, index, tuple roles, tuple codes, int reduction, int nan, bint used,
-         int threads):
-    """Run a plan.
-
-    roles: which of (a, b, d, h, w, c) each axis of x and y is. codes: storage of x, whether its bytes are swapped,
-    storage of y, element. index: None, or a C-contiguous array shaped like y, of one, four or eight bytes.
-    used: whether y's memory was in use before; pages that are new come into the caches in any case.
-    """
-    cdef Job job
-    cdef Py_ssize_t dims[6]
-    cdef int role[6]
-    cdef int i, element = codes[3]
-    cdef char tag = 0
-    if not choose_rows(&job.rows, element, reduction):
-        raise ValueError(f"reduction {reduction} is not defined for element {element}")
-    if cnp.PyArray_SIZE(y) == 0:
-        return
-    job.policy = &tag
-    for i in range(3):
-        job.axis[i] = plan.axis[i]
-        job.divisor[i] = plan.divisor[i]
-    job.divided = plan.divided and not plan.divide_source
-    job.divide_source = plan.divided and plan.divide_source
-    job.fixed_divisor, job.whole, job.nan = plan.fixed_divisor, plan.whole, nan
-    job.plane_d, job.plane_h = plan.plane_d, plan.plane_h
-    for i in range(6):
-        dims[i] = 1
-    for i in range(cnp.PyArray_NDIM(x)):
-        role[i] = roles[i]
-        dims[role[i]] = cnp.PyArray_DIM(x, i)
-    job.a, job.b, job.inner = dims[0], dims[1], dims[5]
-    describe(&job.x, x, role, codes[0], codes[1])
-    describe(&job.y, y, role, codes[2], False)
-    deal_out_channels(&job)
-    job.index, job.index_width, job.offset = NULL, 0, NULL
-    if index is not None:
-        job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
-        job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
-        if plan.offsets is not None:
-            job.offset = &plan.offsets[0]
-    merge_axes(&job)
-    job.x.direct = (usable(&job, &job.x, element, job.axis[2].size) and nan == 0 and not job.divide_source
-                    and job.axis[2].expand == 1)
-    job.y.direct = usable(&job, &job.y, element, job.axis[2].out) and (job.rows.floating or not job.divided)
-    if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
-            and job.y.direct and not job.whole and not job.rows.taps and job.axis[0].kernel * job.axis[1].kernel > 1):
-        job.y.direct, job.y.streamed = False, True
-    with nogil:
-        run_job(&job, threads)

@@ -154,8 +154,8 @@ def scatter(Plan plan, cnp.ndarray grad, cnp.ndarray index, cnp.ndarray out, tup
     job.index_width = <int> cnp.PyArray_ITEMSIZE(index)
     if plan is not None:
         for i in range(3):
-            job.axis[i] = plan.axis[i]
-        job.plane_d, job.plane_h = plan.plane_d, plan.plane_h
+            job.axis[i] = plan.job.axis[i]
+        job.plane_d, job.plane_h = plan.job.plane_d, plan.job.plane_h
         if plan.offsets is not None:
             job.offset = &plan.offsets[0]
     size = job.rows.size
