@@ -73,7 +73,7 @@ cdef struct Job:
 
 cdef enum:
     BUFFERS = 4
-    SPARE = 8 * VECTOR      # bytes behind each: rows are worked in whole vectors
+    SPARE = 9 * VECTOR      # bytes behind each: rows are worked in whole vectors, and the first may be moved by one
     STREAM = 1 << 26        # bytes of input and output together from which on the caches hold neither
     REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
     CHUNK = 2048            # elements of a whole plane that are reduced at once

@@ -34,7 +34,7 @@ cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssi
 
 cdef inline Py_ssize_t spare(const Job* job, Block x) noexcept nogil:
     """Elements behind a block that may be touched."""
-    return SPARE / job.rows.size if x.buffer >= 0 else 0
+    return (SPARE - VECTOR) / job.rows.size if x.buffer >= 0 else 0
 
 
 cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t in0,
@@ -165,6 +165,9 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
     y = fresh_block(job, s, x.buffer, -1, -1)
     y.row = pitch
     y.plane = rows * pitch
+    if left > 0:                                    # the tile's columns begin with a vector
+        y.value = at(y.value, VECTOR / size - left % (VECTOR / size), size)
+        y.tap = at(y.tap, VECTOR / size - left % (VECTOR / size), size)
     z = y
     z.value = at(y.value, left, size)
     z.tap = at(y.tap, left, size)

@@ -1,7 +1,6 @@
 # Row loops: the only loops that touch every element. Each is written once, for every element and reduction.
 #
 # y, x: values; y_tap, x_tap: their ordinals under an Arg policy (x_tap may be NULL: no taps met yet), else NULL.
-# Reductions of several taps nest to the right: gcc does not vectorise a reduction whose first operand is another one.
 # Whoever calls a loop sees to it that y overlaps no input, except where a comment says "in place".
 
 cdef enum:
@@ -22,8 +21,54 @@ cdef struct Grid:           # planes of rows of n elements, and the elements fro
 cdef extern from *:
     """
     #define CYPOOL_NO_SPILL (PY_SSIZE_T_MIN / 4)
+
+    /* Every second number of 128 bytes, from the first or the second on. Compilers find the shuffles for numbers of one
+       and two bytes by themselves. */
+    #if defined(__AVX512F__)
+    #define CYPOOL_LANES 64
+    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, \
+        14 + o, 16 + o, 18 + o, 20 + o, 22 + o, 24 + o, 26 + o, 28 + o, 30 + o)
+    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
+    #elif defined(__AVX2__)
+    #define CYPOOL_LANES 32
+    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
+    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
+    #else
+    #define CYPOOL_LANES 16
+    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
+    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o)
+    #endif
+    #define CYPOOL_HALVE(number, shuffle) { \
+        typedef number Lanes __attribute__((vector_size(CYPOOL_LANES))); \
+        int i; \
+        for (i = 0; i < 64; i += CYPOOL_LANES) { \
+            Lanes a, b; \
+            memcpy(&a, x + 2 * i, CYPOOL_LANES); \
+            memcpy(&b, x + 2 * i + CYPOOL_LANES, CYPOOL_LANES); \
+            a = odd ? shuffle(a, b, 1) : shuffle(a, b, 0); \
+            memcpy(y + i, &a, CYPOOL_LANES); \
+        } }
+    #define CYPOOL_PICK(number) { \
+        int i; \
+        for (i = 0; i < 64 / (int) sizeof(number); i++) \
+            memcpy(y + i * sizeof(number), x + (2 * i + odd) * sizeof(number), sizeof(number)); }
+    #if defined(__clang__) || defined(__GNUC__) && __GNUC__ >= 12
+    #define cypool_inline static inline __attribute__((always_inline))
+    #else
+    #define cypool_inline static inline
+    #undef CYPOOL_HALVE
+    #define CYPOOL_HALVE(number, shuffle) CYPOOL_PICK(number)
+    #endif
+    cypool_inline void cypool_halve(char *y, const char *x, int odd, int size) {
+        if (size == 4) CYPOOL_HALVE(unsigned int, CYPOOL_HALF_4)
+        else if (size == 8) CYPOOL_HALVE(unsigned long long, CYPOOL_HALF_8)
+        else if (size == 2) CYPOOL_PICK(unsigned short)
+        else CYPOOL_PICK(unsigned char)
+    }
     """
     const Py_ssize_t NO_SPILL "CYPOOL_NO_SPILL"
+    const Py_ssize_t PY_SSIZE_T_MAX
+    void halve "cypool_halve"(char* y, const char* x, int odd, int size) noexcept nogil
 
 
 cdef inline Grid line(Py_ssize_t n) noexcept nogil:
@@ -46,142 +91,19 @@ cdef inline void join(Grid* g, Py_ssize_t stride) noexcept nogil:
         g.planes = 1
 
 
-cdef inline void pair(Element* y, const Element* a, const Element* b, Py_ssize_t stride, Py_ssize_t n,
-                      const Reduction* r) noexcept nogil:
+cdef inline void take(Element* y, const Element* x, Py_ssize_t stride, Py_ssize_t lanes) noexcept nogil:
+    """y[i] = x[i * stride] for a few lanes. Strides 2 and 4 read up to the next element that would be taken."""
     cdef Py_ssize_t i
-    for i in range(n):
-        y[i] = reduce(a[i * stride], b[i * stride], r)
-
-
-cdef inline void triple(Element* y, const Element* x, Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n,
-                        const Reduction* r) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef const Element* b = x + step
-    cdef const Element* c = b + step
-    for i in range(n):
-        y[i] = reduce(x[i * stride], reduce(b[i * stride], c[i * stride], r), r)
-
-
-cdef inline void quadruple(Element* y, const Element* x, Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n,
-                           const Reduction* r) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef const Element* b = x + step
-    cdef const Element* c = b + step
-    cdef const Element* d = c + step
-    for i in range(n):
-        y[i] = reduce(x[i * stride], reduce(b[i * stride], reduce(c[i * stride], d[i * stride], r), r), r)
-
-
-cdef inline void append(Element* y, const Element* x, Py_ssize_t step, int taps, Py_ssize_t stride, Py_ssize_t n,
-                        const Reduction* r) noexcept nogil:
-    """In place: y takes in one or two more taps."""
-    cdef Py_ssize_t i
-    if taps == 1:
-        for i in range(n):
-            y[i] = reduce(y[i], x[i * stride], r)
+    cdef Element half[2 * VECTOR]
+    if Element is not Wide and lanes == VECTOR // sizeof(Element) and stride == 2:
+        halve(<char*> y, <const char*> x, 0, sizeof(Element))
+    elif Element is not Wide and lanes == VECTOR // sizeof(Element) and stride == 4:
+        halve(<char*> half, <const char*> x, 0, sizeof(Element))
+        halve(<char*> (half + lanes), <const char*> (x + 2 * lanes), 0, sizeof(Element))
+        halve(<char*> y, <const char*> half, 0, sizeof(Element))
     else:
-        for i in range(n):
-            y[i] = reduce(y[i], reduce(x[i * stride], x[i * stride + step], r), r)
-
-
-cdef inline void chain(Element* y, const Element* x, Py_ssize_t taps, Py_ssize_t step, Py_ssize_t stride,
-                       Py_ssize_t n, const Reduction* r) noexcept nogil:
-    """y[i] = reduction over j < taps of x[i * stride + j * step]."""
-    cdef Py_ssize_t i, j
-    if taps == 1:
-        for i in range(n):
+        for i in range(lanes):
             y[i] = x[i * stride]
-        return
-    if taps == 2:
-        pair(y, x, x + step, stride, n, r)
-        return
-    if taps == 3:
-        triple(y, x, step, stride, n, r)
-        return
-    quadruple(y, x, step, stride, n, r)
-    j = 4
-    while j + 2 <= taps:
-        append(y, x + j * step, step, 2, stride, n, r)
-        j += 2
-    if j < taps:
-        append(y, x + j * step, step, 1, stride, n, r)
-
-
-cdef inline void chain_taps(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                            Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, int64_t tap, int64_t tap_step,
-                            const Reduction* r) noexcept nogil:
-    """As chain, ordinals too: tap j counts as x_tap + tap + j * tap_step."""
-    cdef Py_ssize_t i, j
-    cdef Element a, b, a_tap, b_tap, shift, first
-    cdef bint better
-    if Element is Wide:
-        return
-    else:
-        first = <Element> tap
-        if taps == 1:
-            for i in range(n):
-                y[i] = x[i * stride]
-            if x_tap == NULL:
-                for i in range(n):
-                    y_tap[i] = first
-            else:
-                for i in range(n):
-                    y_tap[i] = <Element> (x_tap[i * stride] + first)
-            return
-        for j in range(1, taps):
-            x += step
-            shift = <Element> (tap + j * tap_step)
-            if x_tap == NULL and j == 1:
-                for i in range(n):
-                    a = (x - step)[i * stride]
-                    b = x[i * stride]
-                    better = beats(b, shift, a, first, r)
-                    y[i] = b if better else a
-                    y_tap[i] = shift if better else first
-            elif x_tap == NULL:
-                for i in range(n):
-                    a = y[i]
-                    a_tap = y_tap[i]
-                    b = x[i * stride]
-                    better = beats(b, shift, a, a_tap, r)
-                    y[i] = b if better else a
-                    y_tap[i] = shift if better else a_tap
-            elif j == 1:
-                x_tap += step
-                for i in range(n):
-                    a = (x - step)[i * stride]
-                    a_tap = <Element> ((x_tap - step)[i * stride] + first)
-                    b = x[i * stride]
-                    b_tap = <Element> (x_tap[i * stride] + shift)
-                    better = beats(b, b_tap, a, a_tap, r)
-                    y[i] = b if better else a
-                    y_tap[i] = b_tap if better else a_tap
-            else:
-                x_tap += step
-                for i in range(n):
-                    a = y[i]
-                    a_tap = y_tap[i]
-                    b = x[i * stride]
-                    b_tap = <Element> (x_tap[i * stride] + shift)
-                    better = beats(b, b_tap, a, a_tap, r)
-                    y[i] = b if better else a
-                    y_tap[i] = b_tap if better else a_tap
-
-
-cdef inline void fold_rows(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                           const Reduction* r) noexcept nogil:
-    """Rows of windows apart, each row as a whole, a few taps at a time."""
-    cdef Py_ssize_t p, q, xo, yo
-    for p in range(g.planes):
-        for q in range(g.rows):
-            xo = p * g.x_plane + q * g.x_row
-            yo = p * g.y_plane + q * g.y_row
-            if Reduction in Arg:
-                chain_taps(y + yo, y_tap + yo, x + xo, x_tap if x_tap == NULL else x_tap + xo, taps, step, stride, g.n,
-                           tap, tap_step, r)
-            else:
-                chain(y + yo, x + xo, taps, step, stride, g.n, r)
 
 
 cdef inline void fold_lanes(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -192,42 +114,49 @@ cdef inline void fold_lanes(Element* y, Element* y_tap, const Element* x, const 
     cdef Py_ssize_t i, j
     cdef Element lane[VECTOR]
     cdef Element lane_tap[VECTOR]
-    cdef Element shift, b_tap
+    cdef Element more[VECTOR]
+    cdef Element more_tap[VECTOR]
+    cdef Element shift
     cdef bint better
-    for i in range(lanes):
-        lane[i] = x[i * stride]
+    take(lane, x, stride, lanes)
     if Reduction in Arg:
         if Element is not Wide:
             shift = <Element> tap
             if x_tap == NULL:
                 for i in range(lanes):
                     lane_tap[i] = shift
-                for j in range(1, taps):
-                    x += step
-                    shift = <Element> (tap + j * tap_step)
-                    for i in range(lanes):
-                        better = beats(x[i * stride], shift, lane[i], lane_tap[i], r)
-                        lane[i] = x[i * stride] if better else lane[i]
-                        lane_tap[i] = shift if better else lane_tap[i]
             else:
+                take(lane_tap, x_tap, stride, lanes)
                 for i in range(lanes):
-                    lane_tap[i] = <Element> (x_tap[i * stride] + shift)
-                for j in range(1, taps):
-                    x += step
-                    x_tap += step
-                    shift = <Element> (tap + j * tap_step)
+                    lane_tap[i] += shift
+            for j in range(1, taps):
+                take(more, x + j * step, stride, lanes)
+                shift = <Element> (tap + j * tap_step)
+                if x_tap == NULL:
                     for i in range(lanes):
-                        b_tap = <Element> (x_tap[i * stride] + shift)
-                        better = beats(x[i * stride], b_tap, lane[i], lane_tap[i], r)
-                        lane[i] = x[i * stride] if better else lane[i]
-                        lane_tap[i] = b_tap if better else lane_tap[i]
+                        more_tap[i] = shift
+                else:
+                    take(more_tap, x_tap + j * step, stride, lanes)
+                    for i in range(lanes):
+                        more_tap[i] += shift
+                for i in range(lanes):
+                    better = beats(more[i], more_tap[i], lane[i], lane_tap[i], r)
+                    lane[i] = more[i] if better else lane[i]
+                    lane_tap[i] = more_tap[i] if better else lane_tap[i]
             for i in range(lanes):
                 y_tap[i] = lane_tap[i]
     else:
         for j in range(1, taps):
-            x += step
-            for i in range(lanes):
-                lane[i] = reduce(lane[i], x[i * stride], r)
+            if stride == 1:
+                for i in range(lanes):
+                    lane[i] = reduce(lane[i], x[i + j * step], r)
+            else:
+                if Element is not Wide and stride == 2 and step == 1 and j == 1 and lanes > 1:
+                    halve(<char*> more, <const char*> x, 1, sizeof(Element))    # beside those taken before
+                else:
+                    take(more, x + j * step, stride, lanes)
+                for i in range(lanes):
+                    lane[i] = reduce(lane[i], more[i], r)
     for i in range(lanes):
         y[i] = lane[i]
 
@@ -271,42 +200,72 @@ cdef inline void fold_vector(Element* y, Element* y_tap, const Element* x, const
 
 
 cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                    Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, int64_t tap, int64_t tap_step,
+                    Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, bint beyond, int64_t tap, int64_t tap_step,
                     const Reduction* r) noexcept nogil:
-    """What is left of a row behind its last whole vector."""
+    """What is left of a row behind its last whole vector: as a vector, if that may be read, but not written as one."""
     cdef Py_ssize_t i
+    cdef Element last[VECTOR]
+    cdef Element last_tap[VECTOR]
+    if beyond:
+        fold_vector(last, last_tap, x, x_tap, taps, step, stride, VECTOR // sizeof(Element), tap, tap_step, r)
+        for i in range(n):
+            y[i] = last[i]
+        if Reduction in Arg:
+            for i in range(n):
+                y_tap[i] = last_tap[i]
+        return
     for i in range(n):
         fold_vector(y + i, y_tap if y_tap == NULL else y_tap + i, x + i * stride,
-                   x_tap if x_tap == NULL else x_tap + i * stride, taps, step, 1, 1, tap, tap_step, r)
+                    x_tap if x_tap == NULL else x_tap + i * stride, taps, step, 1, 1, tap, tap_step, r)
 
 
 cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                               Py_ssize_t step, Py_ssize_t stride, bint by_twos, const Grid* g, int64_t tap,
                               int64_t tap_step, const Reduction* r) noexcept nogil:
-    """Rows of windows in whole vectors: rounded up where that does no harm, else the rest one by one."""
+    """Rows of windows in whole vectors, rounded up where that does no harm."""
     cdef Py_ssize_t width = VECTOR // sizeof(Element)
-    cdef Py_ssize_t up = (g.n + width - 1) // width * width, down = g.n // width * width, p, q, i, n, xo, yo
-    cdef Py_ssize_t x_end = (g.planes - 1) * g.x_plane + (g.rows - 1) * g.x_row + (g.n - up) * stride + g.x_spare
+    cdef Py_ssize_t up = (g.n + width - 1) // width * width, p, q, i, n, rounded_up, end
+    cdef Py_ssize_t x_end = ((g.planes - 1) * g.x_plane + (g.rows - 1) * g.x_row + (g.n - 1) * stride + 1
+                             - up * stride + g.x_spare)
     cdef Py_ssize_t y_end = (g.planes - 1) * g.y_plane + (g.rows - 1) * g.y_row + g.n + g.y_spare - up
+    cdef const Element* from_x
+    cdef const Element* from_tap
+    cdef Element* to_y
+    cdef Element* to_tap
+    if up == g.n:
+        y_end = PY_SSIZE_T_MAX
     for p in range(g.planes):
+        from_x = x + p * g.x_plane
+        from_tap = x_tap if x_tap == NULL else x_tap + p * g.x_plane
+        to_y = y + p * g.y_plane
+        to_tap = y_tap if y_tap == NULL else y_tap + p * g.y_plane
+        rounded_up = g.rows if p * g.x_plane <= x_end and p * g.y_plane <= y_end else 0
+        while rounded_up > 0 and (p * g.x_plane + (rounded_up - 1) * g.x_row > x_end
+                                  or p * g.y_plane + (rounded_up - 1) * g.y_row > y_end):
+            rounded_up -= 1
         for q in range(g.rows):
-            xo = p * g.x_plane + q * g.x_row
-            yo = p * g.y_plane + q * g.y_row
-            n = up if xo <= x_end and yo <= y_end else down
+            n = up if q < rounded_up else (g.n - 1) // width * width
             i = 0
             if by_twos and Reduction not in Arg:
                 while i + 2 * width <= n:
-                    fold_two_vectors(y + yo + i, x + xo + i, taps, step, r)
+                    fold_two_vectors(to_y + i, from_x + i, taps, step, r)
                     i += 2 * (VECTOR // sizeof(Element))
             while i < n:
-                fold_vector(y + yo + i, y_tap if y_tap == NULL else y_tap + yo + i, x + xo + i * stride,
-                            x_tap if x_tap == NULL else x_tap + xo + i * stride, taps, step, stride,
+                fold_vector(to_y + i, to_tap if to_tap == NULL else to_tap + i, from_x + i * stride,
+                            from_tap if from_tap == NULL else from_tap + i * stride, taps, step, stride,
                             VECTOR // sizeof(Element), tap, tap_step, r)
                 i += VECTOR // sizeof(Element)
             if n < g.n:
-                fold_rest(y + yo + n, y_tap if y_tap == NULL else y_tap + yo + n, x + xo + n * stride,
-                          x_tap if x_tap == NULL else x_tap + xo + n * stride, taps, step, stride, g.n - n, tap,
-                          tap_step, r)
+                end = p * g.x_plane + q * g.x_row
+                fold_rest(to_y + n, to_tap if to_tap == NULL else to_tap + n, from_x + n * stride,
+                          from_tap if from_tap == NULL else from_tap + n * stride, taps, step, stride, g.n - n,
+                          end <= x_end, tap, tap_step, r)
+            from_x += g.x_row
+            to_y += g.y_row
+            if to_tap != NULL:
+                to_tap += g.y_row
+            if from_tap != NULL:
+                from_tap += g.x_row
 
 
 # One function for each literal, and none inlined into `fold`: in one great function gcc runs out of registers.
@@ -329,16 +288,28 @@ cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element*
     fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, g, tap, tap_step, r)
 
 
-cdef void fold_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                      const Reduction* r) noexcept nogil:
-    fold_rows(y, y_tap, x, x_tap, taps, step, 2, g, tap, tap_step, r)
+cdef void fold_two_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                          Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                          const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, g, tap, tap_step, r)
 
 
-cdef void fold_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                       Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                       const Reduction* r) noexcept nogil:
-    fold_rows(y, y_tap, x, x_tap, taps, step, 4, g, tap, tap_step, r)
+cdef void fold_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                            const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, g, tap, tap_step, r)
+
+
+cdef void fold_many_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                           const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, g, tap, tap_step, r)
+
+
+cdef void fold_many_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                            const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, g, tap, tap_step, r)
 
 
 cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -368,12 +339,15 @@ cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_ta
             fold_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
         else:
             fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-    elif taps > CHAIN and Reduction is Sum:
-        fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
     elif stride == 2:
-        fold_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        if taps == 2 and step == 1 and Reduction not in Arg:
+            fold_two_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        elif taps == 3 and step == 1 and Reduction not in Arg:
+            fold_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        else:
+            fold_many_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
     elif stride == 4 and Reduction not in Arg:
-        fold_by_four(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+        fold_many_by_four(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
     else:
         fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
 
@@ -389,7 +363,8 @@ cdef void merge(Element* y, Element* y_tap, const Element* x, const Element* x_t
             y[i] = x[i] if better else y[i]
             y_tap[i] = x_tap[i] if better else y_tap[i]
     else:
-        append(y, x, 0, 1, 1, n, r)
+        for i in range(n):
+            y[i] = reduce(y[i], x[i], r)
 
 
 cdef inline void take_lanes(Element* y, Element* y_tap, const Element* x, Py_ssize_t skip, int64_t tap,
@@ -434,13 +409,13 @@ cdef void total(Element* y, Element* y_tap, const Element* x, Py_ssize_t n, Py_s
     Each run is folded into the lanes of one vector; then neighbouring lanes of all runs are folded, again and again.
     """
     cdef Py_ssize_t width = VECTOR // sizeof(Element), k, most, half, step
-    cdef Element lane[2][LANE_ROOM]
-    cdef Element lane_tap[2][LANE_ROOM]
+    cdef Element lane[2][LANE_ROOM + VECTOR]
+    cdef Element lane_tap[2][LANE_ROOM + VECTOR]
     cdef int now
     if n < LANES or n < width:
         for k in range(runs):
-            fold_rest(y + k, y_tap if y_tap == NULL else y_tap + k, x + k * pitch, <Element*> NULL, n, 1, 1, 1, tap, 1,
-                      r)
+            fold_rest(y + k, y_tap if y_tap == NULL else y_tap + k, x + k * pitch, <Element*> NULL, n, 1, 1, 1, False,
+                      tap, 1, r)
         return
     while runs > 0:
         most = min(runs, LANE_ROOM // width)
@@ -451,10 +426,9 @@ cdef void total(Element* y, Element* y_tap, const Element* x, Py_ssize_t n, Py_s
         while step < width:                         # in whole vectors: what is too much is never looked at
             half = (most * width // (2 * step) + width - 1) // width * width
             half = min(half, <Py_ssize_t> LANE_ROOM // 2)
-            if Reduction in Arg:
-                chain_taps(lane[1 - now], lane_tap[1 - now], lane[now], lane_tap[now], 2, 1, 2, half, 0, step, r)
-            else:
-                pair(lane[1 - now], lane[now], lane[now] + 1, 2, half, r)
+            for k in range(half // (VECTOR // sizeof(Element))):
+                fold_lanes(lane[1 - now] + k * width, lane_tap[1 - now] + k * width, lane[now] + 2 * k * width,
+                           lane_tap[now] + 2 * k * width, 2, 1, 2, VECTOR // sizeof(Element), 0, step, r)
             now = 1 - now
             step *= 2
         for k in range(most):

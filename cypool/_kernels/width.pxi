@@ -199,7 +199,6 @@ cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noex
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0, taps = axis.kernel
     cdef Block y
-    cdef Grid g
     if job.way == SLIDE:
         y = slide(job, s, x, (planes - 1) * x.plane + (rows - 1) * x.row + span(axis, out) * job.inner, axis.kernel,
                   axis.dilation * job.inner, 1)
@@ -209,19 +208,6 @@ cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noex
     if (taps == 1 and axis.stride == 1 and x.buffer >= 0
             and (x.tap != NULL if job.rows.taps else not job.y.direct)):
         y = x                                       # rows are what they should be
-    elif (job.inner == 1 and axis.stride > 1 and out < LONG and x.row != out * axis.stride
-          and x.row % axis.stride == 0 and (planes == 1 or x.plane == rows * x.row)):
-        # one run through all rows; what wraps from one into the next is left out when rows are copied
-        y = fresh_block(job, s, x.buffer, -1, -1)
-        y.row = x.row / axis.stride
-        y.plane = rows * y.row
-        g = line((planes * rows - 1) * y.row + out)
-        job.rows.fold(y.value, y.tap, x.value, x.tap, taps, axis.dilation, axis.stride, &g, 0, 1, job.policy)
-        if job.y.direct and not job.rows.taps:
-            x = y
-            y = output_block(job, t)
-            g = grid_of(out, rows, x.row, y.row, planes, x.plane, y.plane, spare(job, x), result_spare(job, t, y))
-            job.rows.fold(y.value, y.tap, x.value, x.tap, 1, 0, 1, &g, 0, 0, job.policy)
     else:
         y = result_block(job, s, t, x.buffer)
         fold_width(job, t, out, taps, 0, x, spare(job, x), y, result_spare(job, t, y))
@@ -294,8 +280,9 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     if not t.spill and job.way != SLIDE:
         t.pitch = max(t.pitch, whole)
         t.spill = True
-    if job.inner == 1 and job.way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1:
-        t.pitch = ceil_div(t.pitch, axis.stride) * axis.stride
+    if (job.inner == 1 and job.way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1
+            and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
+        t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
     block = source_block(job, s, &t)
     block = reduce_depth(job, s, &t, block)
     block = reduce_height(job, s, &t, block)
