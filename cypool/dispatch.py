@@ -172,10 +172,10 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
     return code
 
 
-def _axis_fields(axis: Axis) -> tuple[Any, ...]:
+def _axis_fields(axis: Axis, repeats: bool) -> tuple[Any, ...]:
     first, count = axis.table or (None, None)
-    return (axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation, axis.expand, axis.slide,
-            first, count)
+    return (axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation, axis.expand,
+            np.array(axis.links(repeats), np.int64).reshape(-1, 2), first, count)
 
 
 def _divisor_fields(axis: Axis, padded: bool) -> tuple[int, ...]:
@@ -213,7 +213,7 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
         divisor = [_divisor_fields(axis, padded) for axis in counted]
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
-    return kernels.Plan([_axis_fields(axis) for axis in axes], divisor, forward is not None,
+    return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, forward is not None,
                         windows.whole and forward is None, (plane_d, width), roles, codes, REDUCTIONS[reduction], nan)
 
 

@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-#: Windows up to this many times their stride are folded tap by tap; wider ones slide by doubling.
-WIDE = 10
+#: What a pass over the data costs beside reading a tap: it has to be written, and read again.
+PASS = 2
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -57,10 +57,15 @@ class Axis:
         return (self.out == 1 and self.kernel == self.size and self.padding == 0 and self.dilation == 1
                 and self.expand == 1 and self.table is None)
 
-    @property
-    def slide(self) -> bool:
-        """Whether doubling beats folding tap by tap."""
-        return self.table is None and self.kernel > WIDE * self.stride and self.extent <= 4 * self.size + 64
+    def links(self, repeats: bool) -> tuple[tuple[int, int], ...]:
+        """The narrow windows that this wide one is a chain of (see `chain`); none where folding tap by tap is cheaper.
+
+        A chain is computed at every element, whatever the stride.
+        """
+        if self.table is not None or self.extent > 4 * self.size + 64:
+            return ()
+        cost, links = chain(self.kernel, repeats)
+        return links if len(links) > 1 and 1.1 * cost * self.stride < self.kernel + PASS else ()
 
     @cached_property
     def empty(self) -> bool:
@@ -91,6 +96,26 @@ class Axis:
                 first[reached[inside]] = np.minimum(first[reached[inside]], outputs[inside])
         step = self.dilation // int(np.gcd(self.stride, self.dilation))
         return Axis(self.out, self.size, max(1, int(count.max())), dilation=step, table=(first, count))
+
+
+@lru_cache(maxsize=4096)
+def chain(kernel: int, repeats: bool) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The cheapest way to make a window of narrower ones: its cost per element, and the links.
+
+    A link ``(taps, step)`` reduces so many windows that came out of the links before, each `step` elements further on;
+    ``(1, step)`` takes one more element in, the one `step` behind the window's first. With `repeats` (max, min) windows
+    may overlap. 25 = ``(5, 1), (5, 5)``: ten taps instead of 25.
+    """
+    best = kernel + PASS, ((kernel, 1),)
+    for taps in range(2, min(kernel, 16)) if kernel <= 4096 else (4,):
+        step = kernel // taps
+        inner = kernel - (taps - 1) * step if repeats else step
+        cost, links = chain(inner, repeats)
+        rest = range(kernel - kernel % taps, kernel) if not repeats else range(0)
+        cost += taps + PASS + len(rest) * (2 + PASS)
+        if cost < best[0]:
+            best = cost, (*(links if inner > 1 else ()), (taps, step), *((1, place) for place in rest))
+    return best
 
 
 def batch(size: int) -> Axis:

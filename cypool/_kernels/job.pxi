@@ -19,7 +19,8 @@ cdef struct Axis:
     const int64_t* first
     const int64_t* count
     Py_ssize_t expand       # the input's elements stand this far apart, with zeros between
-    bint slide              # a wide window: doubling instead of folding tap by tap
+    const int64_t* link     # a wide window is a chain of narrow ones: pairs (taps, step), see windows.chain
+    Py_ssize_t links        # or none
 
 
 cdef struct Window:
@@ -44,7 +45,7 @@ cdef struct Array:
 cdef enum Way:              # how the windows along a row are reduced
     GROUPED                 # tap by tap, those at the ends apart from those that reach over no end
     PADDED                  # tap by tap, over rows with padding between them
-    SLIDE                   # by doubling, over rows with padding between them
+    SLIDE                   # by a chain of narrow windows, over rows with padding between them
 
 
 cdef struct Job:

@@ -1,4 +1,4 @@
-# Passes: the windows of one axis, tap by tap or by doubling; depth and height.
+# Passes: the windows of one axis, tap by tap or by a chain of narrower ones; depth and height.
 
 
 cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too, int used_still) noexcept nogil:
@@ -64,43 +64,24 @@ cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t 
         i = end
 
 
-cdef Block slide(const Job* job, Scratch* s, Block x, Py_ssize_t n, Py_ssize_t kernel, Py_ssize_t step,
-                 int64_t ordinal) noexcept nogil:
-    """y[i] = reduction over j < kernel of x[i + j * step], for every i that stays within n: by doubling.
-
-    After a pass of width w, element i holds w taps. Max and min end with one overlapping pass; sums join the widths
-    that make up the kernel in binary, so each tap is added once, pairwise.
-    """
-    cdef Py_ssize_t size = job.rows.size, width = 1, done = 0, left = n - (kernel - 1) * step
-    cdef Block m = x, joined, y
+cdef Block slide(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t links, Block x, Py_ssize_t n,
+                 Py_ssize_t pitch, int64_t ordinal) noexcept nogil:
+    """Windows from every i on that stays within n, taps `pitch` elements apart: so many links of the chain."""
+    cdef Py_ssize_t size = job.rows.size, i, taps, step, left = n
+    cdef Block m = x, y
     cdef Grid g
-    joined.buffer = -1
-    while True:
-        if not job.rows.doubles and kernel & width:
-            if done == 0 and kernel == width:
-                return m
-            if done == 0:
-                joined = fresh_block(job, s, m.buffer, x.buffer, -1)
-                g = line(left)
-                job.rows.fold(joined.value, joined.tap, m.value, m.tap, 1, 0, 1, &g, 0, 0, job.policy)
-            else:
-                job.rows.merge(joined.value, joined.tap, at(m.value, done * step, size), at(m.tap, done * step, size),
-                               left, job.policy)
-            done += width
-            if done == kernel:
-                return joined
-        if 2 * width > kernel:
-            break
-        y = fresh_block(job, s, m.buffer, joined.buffer, x.buffer)
-        g = line(n - (2 * width - 1) * step)
-        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, width * step, 1, &g, 0, width * ordinal, job.policy)
-        m = y
-        width *= 2
-    if width < kernel:
+    for i in range(links):
+        taps = axis.link[2 * i]
+        step = axis.link[2 * i + 1]
+        if taps == 1:
+            left = n - step * pitch
+            job.rows.merge(m.value, m.tap, at(x.value, step * pitch, size), at(x.tap, step * pitch, size), left,
+                           job.policy)
+            continue
+        left -= (taps - 1) * step * pitch
         y = fresh_block(job, s, m.buffer, x.buffer, -1)
         g = line(left)
-        job.rows.fold(y.value, y.tap, m.value, m.tap, 2, (kernel - width) * step, 1, &g,
-                      0, (kernel - width) * ordinal, job.policy)
+        job.rows.fold(y.value, y.tap, m.value, m.tap, taps, step * pitch, 1, &g, 0, step * ordinal, job.policy)
         m = y
     return m
 
@@ -127,11 +108,10 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     cdef Block y
     if single(axis):
         return x
-    if axis.slide:
+    if axis.links > 0:
         y = padded_block(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, rows * columns, rows, x.row, columns,
                          0, columns, span(axis, t.d1 - t.d0) * rows * columns)
-        y = slide(job, s, y, span(axis, t.d1 - t.d0) * rows * columns, axis.kernel,
-                  axis.dilation * rows * columns, ordinal)
+        y = slide(job, s, axis, axis.links, y, span(axis, t.d1 - t.d0) * rows * columns, axis.dilation * rows * columns, ordinal)
         y.row = columns
         y.plane = axis.stride * rows * columns
         return y
@@ -154,11 +134,11 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
     cdef Grid g
     if single(axis) and pitch == columns:
         return x
-    if axis.slide:
+    if axis.links > 0:
         length = span(axis, rows) * pitch
         y = padded_block(job, s, axis, t.h0, t.h1, t.in_h, t.in_h1, x, x.row, pitch, planes, x.plane, length,
                          left, columns, planes * length)
-        y = slide(job, s, y, planes * length, axis.kernel, axis.dilation * pitch, ordinal)
+        y = slide(job, s, axis, axis.links, y, planes * length, axis.dilation * pitch, ordinal)
         y.row = axis.stride * pitch
         y.plane = length
         return y

@@ -6,8 +6,8 @@ cdef class Plan:
 
     Parameters
     ----------
-    axes : three sequences ``(size, out, kernel, stride, padding, dilation, expand, slide, first, count)`` for d, h, w
-        ``first`` and ``count`` are int64 arrays, or None where the rule holds.
+    axes : three sequences ``(size, out, kernel, stride, padding, dilation, expand, links, first, count)`` for d, h, w
+        ``links`` is an int64 array of pairs; ``first`` and ``count`` are int64 arrays, or None where the rule holds.
     divisor : three sequences ``(size, kernel, stride, padding, after, dilation, padded)``, a number, or None
     divide_source : whether the divisor belongs to the input's elements (a gradient) instead of the windows
     whole : whether each window is a whole plane
@@ -30,6 +30,7 @@ cdef class Plan:
         cdef Job* job = &self.job
         cdef int i
         cdef const int64_t[::1] first, count, offsets
+        cdef const int64_t[:, ::1] links
         memset(job, 0, sizeof(Job))
         self.from_code, self.swapped, self.to_code, self.element = codes
         if not choose_rows(&job.rows, self.element, reduction):
@@ -39,7 +40,12 @@ cdef class Plan:
         self.tables = []
         for i in range(3):
             (job.axis[i].size, job.axis[i].out, job.axis[i].kernel, job.axis[i].stride, job.axis[i].padding,
-             job.axis[i].dilation, job.axis[i].expand, job.axis[i].slide) = axes[i][:8]
+             job.axis[i].dilation, job.axis[i].expand) = axes[i][:7]
+            links = axes[i][7]
+            job.axis[i].links = links.shape[0]
+            if links.shape[0] > 0:
+                self.tables.append(axes[i][7])
+                job.axis[i].link = &links[0, 0]
             if axes[i][8] is not None:
                 first, count = axes[i][8], axes[i][9]
                 if first.shape[0] != job.axis[i].out or count.shape[0] != job.axis[i].out:
@@ -131,7 +137,7 @@ cdef void deal_out_channels(Job* job) noexcept:
     cdef Py_ssize_t part = 64
     job.channels = job.inner
     if job.inner <= part or job.b > 1 or job.whole or not (
-            job.axis[0].slide or job.axis[1].slide or job.axis[2].slide):
+            job.axis[0].links > 0 or job.axis[1].links > 0 or job.axis[2].links > 0):
         return
     while part > 8 and job.inner % part:
         part -= 1
@@ -156,7 +162,7 @@ cdef void merge_covered(Job* job) noexcept:
     for i in range(2):
         columns = w.size
         if covered(h):
-            h.stride, h.slide = h.kernel, False
+            h.stride, h.links = h.kernel, 0
         if not covered(w) or h.first != NULL or h.expand > 1 or columns > 1 and (
                 h.dilation > 1 or h.kernel > 4 * h.stride) or h.size > 1 and (
                 columns > 1 and job.x.h != columns * job.x.w or job.index_width == 8 and job.plane_h != columns):
@@ -188,7 +194,7 @@ cdef void merge_axes(Job* job) noexcept:
     axis[0].size, axis[0].out, job.x.d, job.y.d = job.a, job.a, job.x.a, job.y.a
     axis[1].size, axis[1].out, job.x.h, job.y.h = job.b, job.b, job.x.b, job.y.b
     if axis[2].out == 1:
-        axis[2].stride, axis[2].slide = axis[2].kernel, False
+        axis[2].stride, axis[2].links = axis[2].kernel, 0
     job.plane_d = job.plane_h = 0
     job.a = job.b = 1
     job.whole = False

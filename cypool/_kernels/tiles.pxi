@@ -26,9 +26,9 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
         columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
     columns = rounded(max(columns, w) * job.inner * job.rows.size) / job.rows.size + job.axis[2].stride + job.inner
     most = max(d * h, d * in_h) * columns
-    if job.axis[0].slide:
+    if job.axis[0].links > 0:
         most = max(most, span(&job.axis[0], d) * in_h * columns)
-    if job.axis[1].slide:
+    if job.axis[1].links > 0:
         most = max(most, d * span(&job.axis[1], h) * columns)
     if not job.x.direct:
         most = max(most, in_d * in_h * columns)
@@ -48,11 +48,11 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         job.raw_room = job.room * max(job.x.size, job.y.size)
         job.count_room = job.inner
         return
-    if axis[1].slide or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
+    if axis[1].links > 0 or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
         # enough rows that what neighbouring windows share is worth computing once
         h = min((axis[1].kernel - 1) * axis[1].dilation + 1, axis[1].size)
         h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * h / axis[1].stride))
-    if axis[0].slide:
+    if axis[0].links > 0:
         d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
     while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > 1:
         w = (w + 1) / 2

@@ -141,12 +141,12 @@ cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept no
                 write_index(job, t, d, h, at(y.tap, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size))
 
 
-cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize_t taps, int64_t lead, Block x,
-                     Py_ssize_t x_spare, Block y, Py_ssize_t y_spare) noexcept nogil:
-    """So many windows of as many taps, in every row of the tile."""
+cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize_t taps, Py_ssize_t spacing,
+                     int64_t lead, Block x, Py_ssize_t x_spare, Block y, Py_ssize_t y_spare) noexcept nogil:
+    """So many windows of as many taps, the taps `spacing` apart, in every row of the tile."""
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t size = job.rows.size, inner = job.inner, rows = t.h1 - t.h0, planes = t.d1 - t.d0, plane
-    cdef Py_ssize_t stride = axis.stride if inner == 1 else 1, step = axis.dilation * inner, goes = 1
+    cdef Py_ssize_t stride = axis.stride if inner == 1 else 1, step = spacing * axis.dilation * inner, goes = 1
     cdef Grid g
     if inner == 1 or axis.stride == 1:
         g = grid_of(windows * inner, rows, x.row, y.row, planes, x.plane, y.plane, x_spare, y_spare)
@@ -157,7 +157,7 @@ cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize
         if taps > 0:
             job.rows.fold(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size),
                           at(x.value, plane * x.plane, size), at(x.tap, plane * x.plane, size),
-                          taps, step, stride, &g, lead, 1, job.policy)
+                          taps, step, stride, &g, lead, spacing, job.policy)
         else:
             job.rows.fill(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size), &g, job.policy)
 
@@ -189,7 +189,7 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
                                at(from_x.value, (row / rows) * x.plane + (row % rows) * x.row, job.rows.size),
                                w.count, end - i, axis.stride, w.lead, job.policy)
         else:
-            fold_width(job, t, end - i, w.count, w.lead, from_x, spare(job, x), to_y, y_spare)
+            fold_width(job, t, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
         i = end
     finish(job, s, t, y)
 
@@ -197,20 +197,24 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
 cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
     """Width, all windows of all rows, padding between the rows."""
     cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0, taps = axis.kernel
+    cdef Py_ssize_t out = t.w1 - t.w0, rows = t.h1 - t.h0, planes = t.d1 - t.d0, taps = axis.kernel, spacing = 1
+    cdef Py_ssize_t links = axis.links
     cdef Block y
     if job.way == SLIDE:
-        y = slide(job, s, x, (planes - 1) * x.plane + (rows - 1) * x.row + span(axis, out) * job.inner, axis.kernel,
+        taps = 1
+        if axis.link[2 * links - 2] > 1:            # the last link goes straight to the windows
+            links -= 1
+            taps, spacing = axis.link[2 * links], axis.link[2 * links + 1]
+        y = slide(job, s, axis, links, x, (planes - 1) * x.plane + (rows - 1) * x.row + span(axis, out) * job.inner,
                   axis.dilation * job.inner, 1)
         y.row, y.plane = x.row, x.plane
         x = y
-        taps = 1
     if (taps == 1 and axis.stride == 1 and x.buffer >= 0
             and (x.tap != NULL if job.rows.taps else not job.y.direct)):
         y = x                                       # rows are what they should be
     else:
         y = result_block(job, s, t, x.buffer)
-        fold_width(job, t, out, taps, 0, x, spare(job, x), y, result_spare(job, t, y))
+        fold_width(job, t, out, taps, spacing, 0, x, spare(job, x), y, result_spare(job, t, y))
     finish(job, s, t, y)
 
 
@@ -235,13 +239,13 @@ cdef Way choose_way(const Job* job) noexcept nogil:
     cdef const Axis* axis = &job.axis[2]
     if axis.first != NULL:
         return GROUPED                              # irregular
-    if job.inner >= 8 and not axis.slide:
+    if job.inner >= 8 and axis.links == 0:
         return GROUPED                              # every window spans whole channel vectors
     if job.inner == 1 and axis.kernel >= LANES and axis.dilation == 1 and axis.stride * 8 >= axis.kernel:
         return GROUPED                              # long, and shares little with its neighbours
     if axis.kernel * axis.dilation > 4 * axis.size + 64:
         return GROUPED                              # mostly padding
-    if axis.slide:
+    if axis.links > 0:
         return SLIDE
     if axis.out * job.inner >= LONG and single(&job.axis[0]) and single(&job.axis[1]):
         return GROUPED                              # nothing was loaded: a padded copy costs more than the ends
