@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import compare, facts, growth, report, scaling
+from . import check, compare, facts, growth, report, scaling
 from .cases import CASES, select
 from .peers import OWN, PEERS, installed
 from .timing import Effort
@@ -33,9 +33,27 @@ def _peers(options: argparse.Namespace) -> int:
         return _list()
     if options.backward and options.reuse:
         return _refuse("--reuse-out is for the forward pass alone: layers make their own arrays")
+    if options.quick and (options.store or options.check):
+        return _refuse("--quick measures nothing that could be stored or checked")
     document = compare.run(options, _cases(options), _effort(options, rounds=5))
+    if options.check:
+        return _check(document, options)
+    if options.store:
+        check.store(document)
     name = f"peers-{options.threads}" + ("-backward" if options.backward else "") + ("-out" if options.reuse else "")
     return _finish(document, options, name)
+
+
+def _check(document: dict[str, Any], options: argparse.Namespace) -> int:
+    """1 if a case has lost; one that seems to have is measured once more."""
+    stored = check.read()
+    lost = check.losses(document, stored)
+    if lost:
+        print(f"\nonce more, for noise: {', '.join(lost)}")
+        again = compare.run(options, [case for case in CASES if case.name in lost], _effort(options, rounds=5))
+        lost = check.losses(again, stored)
+    check.show(document, lost, stored)
+    return 1 if lost else 0
 
 
 def _threads(options: argparse.Namespace) -> int:
@@ -141,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     output = peers.add_mutually_exclusive_group()
     output.add_argument("--fresh", dest="reuse", action="store_false", help="cypool makes a new output (default)")
     output.add_argument("--reuse-out", dest="reuse", action="store_true", help="cypool writes into out=")
+    ratios = peers.add_mutually_exclusive_group()
+    ratios.add_argument("--store", action="store_true", help="keep the ratios in benchmarks/ratios.json")
+    ratios.add_argument("--check", action="store_true", help="exit with 1 if a ratio has lost over 15 %% since then")
     peers.add_argument("--list", action="store_true", help="show cases and peers, measure nothing")
 
     threads = commands.add_parser("threads", help="1, 2, ... threads: time, speed-up, efficiency")
