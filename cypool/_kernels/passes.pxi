@@ -22,6 +22,7 @@ cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssi
                          Py_ssize_t x_plane, Py_ssize_t y_plane, Py_ssize_t x_spare, Py_ssize_t y_spare) noexcept nogil:
     cdef Grid g
     g.n = n
+    g.divisor = 0
     g.x_spare, g.y_spare = x_spare, y_spare
     if y_row <= y_plane or planes == 1:
         g.rows, g.x_row, g.y_row = rows, x_row, y_row

@@ -16,6 +16,7 @@ cdef struct Grid:           # planes of rows of n elements, and the elements fro
     # So many elements behind the last row may be read (x) or written (y). As long as they stay before that, rows are
     # rounded up to whole vectors: the next row is written over what was too much. NO_SPILL: y must not be.
     Py_ssize_t x_spare, y_spare
+    double divisor          # of sums, floats only: what to divide them by; or 0
 
 
 cdef extern from *:
@@ -77,6 +78,7 @@ cdef inline Grid line(Py_ssize_t n) noexcept nogil:
     g.planes = g.rows = 1
     g.n = n
     g.x_plane = g.x_row = g.y_plane = g.y_row = g.x_spare = g.y_spare = 0
+    g.divisor = 0
     return g
 
 
@@ -199,6 +201,18 @@ cdef inline void fold_vector(Element* y, Element* y_tap, const Element* x, const
             done += part
 
 
+cdef inline void divide_lanes(Element* y, Element by, Py_ssize_t lanes) noexcept nogil:
+    cdef Py_ssize_t i
+    if Element is float or Element is double:
+        for i in range(lanes):
+            y[i] = y[i] / by
+
+
+cdef void divide_row(Element* y, Element by, Py_ssize_t n) noexcept nogil:
+    """In place, floats only."""
+    divide_lanes(y, by, n)
+
+
 cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                     Py_ssize_t step, Py_ssize_t stride, Py_ssize_t n, bint beyond, int64_t tap, int64_t tap_step,
                     const Reduction* r) noexcept nogil:
@@ -220,20 +234,23 @@ cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element*
 
 
 cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                              Py_ssize_t step, Py_ssize_t stride, bint by_twos, const Grid* g, int64_t tap,
-                              int64_t tap_step, const Reduction* r) noexcept nogil:
-    """Rows of windows in whole vectors, rounded up where that does no harm."""
+                              Py_ssize_t step, Py_ssize_t stride, bint by_twos, bint divided, const Grid* g,
+                              int64_t tap, int64_t tap_step, const Reduction* r) noexcept nogil:
+    """Rows of windows in whole vectors, rounded up where that does no harm; sums may be divided on the way."""
     cdef Py_ssize_t width = VECTOR // sizeof(Element)
     cdef Py_ssize_t up = (g.n + width - 1) // width * width, p, q, i, n, rounded_up, end
     cdef Py_ssize_t x_end = ((g.planes - 1) * g.x_plane + (g.rows - 1) * g.x_row + (g.n - 1) * stride + 1
                              - up * stride + g.x_spare)
     cdef Py_ssize_t y_end = (g.planes - 1) * g.y_plane + (g.rows - 1) * g.y_row + g.n + g.y_spare - up
+    cdef Element by
     cdef const Element* from_x
     cdef const Element* from_tap
     cdef Element* to_y
     cdef Element* to_tap
     if up == g.n:
         y_end = PY_SSIZE_T_MAX
+    if Element is float or Element is double:
+        by = <Element> g.divisor
     for p in range(g.planes):
         from_x = x + p * g.x_plane
         from_tap = x_tap if x_tap == NULL else x_tap + p * g.x_plane
@@ -249,17 +266,24 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
             if by_twos and Reduction not in Arg:
                 while i + 2 * width <= n:
                     fold_two_vectors(to_y + i, from_x + i, taps, step, r)
+                    if divided and (Element is float or Element is double):
+                        divide_lanes(to_y + i, by, VECTOR // sizeof(Element))
+                        divide_lanes(to_y + i + width, by, VECTOR // sizeof(Element))
                     i += 2 * (VECTOR // sizeof(Element))
             while i < n:
                 fold_vector(to_y + i, to_tap if to_tap == NULL else to_tap + i, from_x + i * stride,
                             from_tap if from_tap == NULL else from_tap + i * stride, taps, step, stride,
                             VECTOR // sizeof(Element), tap, tap_step, r)
+                if divided and (Element is float or Element is double):
+                    divide_lanes(to_y + i, by, VECTOR // sizeof(Element))
                 i += VECTOR // sizeof(Element)
             if n < g.n:
                 end = p * g.x_plane + q * g.x_row
                 fold_rest(to_y + n, to_tap if to_tap == NULL else to_tap + n, from_x + n * stride,
                           from_tap if from_tap == NULL else from_tap + n * stride, taps, step, stride, g.n - n,
                           end <= x_end, tap, tap_step, r)
+                if divided and (Element is float or Element is double):
+                    divide_row(to_y + n, by, g.n - n)
             from_x += g.x_row
             to_y += g.y_row
             if to_tap != NULL:
@@ -273,49 +297,67 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
 cdef void fold_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                    Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                    const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                      const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                     const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, False, g, tap, tap_step, r)
 
 
 cdef void fold_two_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                           const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                             const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_many_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                            const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_many_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                             const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, False, g, tap, tap_step, r)
 
 
 cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                       Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                       const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, False, g, tap, tap_step, r)
+
+
+cdef void divided_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                        Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                        const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, True, g, tap, tap_step, r)
+
+
+cdef void divided_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                       Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                       const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, True, g, tap, tap_step, r)
+
+
+cdef void divided_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                               Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                               const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, True, g, tap, tap_step, r)
 
 
 cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -327,6 +369,19 @@ cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_ta
     """
     cdef Grid g = grid[0]
     join(&g, stride)
+    if Reduction is Sum and (Element is float or Element is double):
+        if g.divisor != 0:                          # dividing takes as long as a few sums, and can go beside them
+            if stride == 1 and taps == 3:
+                divided_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            elif stride == 1:
+                divided_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            elif stride == 2 and taps == 3 and step == 1:
+                divided_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            else:
+                g.divisor = 0
+                fold(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+                divide(y, <const Element*> NULL, grid.divisor, grid)
+            return
     if Element is Wide or Element is int64_t or Element is uint64_t or Element is uint32_t:
         if stride == 1:                             # more is not worth the time it takes to compile
             fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)

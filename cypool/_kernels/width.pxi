@@ -128,10 +128,17 @@ cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcep
             h += run
 
 
+cdef inline bint divided_on_the_way(const Job* job) noexcept nogil:
+    """Whether the last fold divides. A power of two multiplies its inverse, which is no trouble afterwards."""
+    cdef int exponent
+    return (job.divided and job.rows.floating and job.fixed_divisor != 0 and not job.whole
+            and fabs(frexp(job.fixed_divisor, &exponent)) != 0.5)
+
+
 cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
     """Divide, convert and write the reduced rows of a tile, unless they are where they belong."""
     cdef Py_ssize_t d, h
-    if job.divided and job.rows.floating:
+    if job.divided and job.rows.floating and not divided_on_the_way(job):
         divide_rows(job, s, t, y)
     if y.buffer >= 0:
         write_rows(job, s, t, y)
@@ -153,6 +160,8 @@ cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize
     else:                                           # every window is a row of channels
         g = grid_of(inner, windows, axis.stride * inner, inner, rows, x.row, y.row, x_spare, y_spare)
         goes = planes
+    if divided_on_the_way(job):
+        g.divisor = job.fixed_divisor
     for plane in range(goes):
         if taps > 0:
             job.rows.fold(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size),
@@ -176,6 +185,7 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
     cdef Block y = result_block(job, s, t, x.buffer)
     cdef Block from_x, to_y
     cdef Window w
+    cdef Grid g
     y_spare = result_spare(job, t, y) if alike(axis, t.w0, t.w1) == t.w1 else NO_SPILL
     while i < t.w1:
         end = alike(axis, i, t.w1)
@@ -188,6 +198,9 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
                                at(to_y.tap, (row / rows) * y.plane + (row % rows) * y.row, job.rows.size),
                                at(from_x.value, (row / rows) * x.plane + (row % rows) * x.row, job.rows.size),
                                w.count, end - i, axis.stride, w.lead, job.policy)
+            if divided_on_the_way(job):
+                g = grid_of(end - i, rows, 0, y.row, t.d1 - t.d0, 0, y.plane, 0, 0)
+                job.rows.divide(to_y.value, NULL, job.fixed_divisor, &g)
         else:
             fold_width(job, t, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
         i = end
@@ -209,7 +222,7 @@ cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noex
                   axis.dilation * job.inner, 1)
         y.row, y.plane = x.row, x.plane
         x = y
-    if (taps == 1 and axis.stride == 1 and x.buffer >= 0
+    if (taps == 1 and axis.stride == 1 and x.buffer >= 0 and not divided_on_the_way(job)
             and (x.tap != NULL if job.rows.taps else not job.y.direct)):
         y = x                                       # rows are what they should be
     else:
