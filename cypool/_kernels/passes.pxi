@@ -112,7 +112,8 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     if axis.links > 0:
         y = padded_block(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, rows * columns, rows, x.row, columns,
                          0, columns, span(axis, t.d1 - t.d0) * rows * columns)
-        y = slide(job, s, axis, axis.links, y, span(axis, t.d1 - t.d0) * rows * columns, axis.dilation * rows * columns, ordinal)
+        y = slide(job, s, axis, axis.links, y, span(axis, t.d1 - t.d0) * rows * columns,
+                  axis.dilation * rows * columns, ordinal)
         y.row = columns
         y.plane = axis.stride * rows * columns
         return y
