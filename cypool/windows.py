@@ -106,7 +106,7 @@ def chain(kernel: int, repeats: bool) -> tuple[int, tuple[tuple[int, int], ...]]
     ``(1, step)`` takes one more element in, the one `step` behind the window's first. With `repeats` (max, min) windows
     may overlap. 25 = ``(5, 1), (5, 5)``: ten taps instead of 25.
     """
-    best = kernel + PASS, ((kernel, 1),)
+    best: tuple[int, tuple[tuple[int, int], ...]] = kernel + PASS, ((kernel, 1),)
     for taps in range(2, min(kernel, 16)) if kernel <= 4096 else (4,):
         step = kernel // taps
         inner = kernel - (taps - 1) * step if repeats else step
