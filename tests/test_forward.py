@@ -251,3 +251,17 @@ def test_larger_than_the_caches(threads, isa):
     cypool.max_pool2d(x, 2, out=y, num_threads=threads)
     assert np.array_equal(y, largest) and (around[..., :2] == 5).all() and (around[..., -1] == 5).all()
     assert np.array_equal(cypool.max_pool2d(x, 2, num_threads=threads), largest)
+
+
+VOLUMETRIC = [op for op in WINDOWED if op.ndim == 3]
+
+
+@pytest.mark.parametrize("op", VOLUMETRIC, ids=ids(VOLUMETRIC))
+def test_wide_windows_in_volumes(op, isa):
+    """Windows nearly as wide as the volume, which does not fit a tile: some corners and a place inside."""
+    x = np.random.default_rng(7).integers(-100, 100, (1, 2, 70, 68, 66)).astype(np.float32)
+    y = op.forward(x, 61, stride=1, padding=30)
+    for place in ((0, 0, 0), (69, 67, 65), (34, 5, 60)):
+        window = x[(..., *(slice(max(0, i - 30), i + 31) for i in place))]
+        expected = getattr(window, "sum" if op.kind == "avg" else op.kind)((2, 3, 4))
+        np.testing.assert_allclose(y[(..., *place)], expected / (61**3 if op.kind == "avg" else 1), rtol=1e-5)

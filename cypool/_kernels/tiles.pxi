@@ -39,6 +39,7 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     """Tiles are whole planes while those are small, then bands of rows, then parts of rows. No result depends on it."""
     cdef const Axis* axis = job.axis
     cdef Py_ssize_t d = 1, h = 1, w = axis[2].out, wanted = 4 * threads if threads > 1 else 1
+    cdef bint wide = axis[0].links > 0
     job.way = choose_way(job)
     if job.whole:
         job.tile_d = job.tile_h = 1
@@ -56,8 +57,10 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
     while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > 1:
         w = (w + 1) / 2
-    while elements(job, d, h, w) > 4 * LARGE and (h > 1 or d > 1):
-        if h > 1:
+    while elements(job, d, h, w) > (16 if wide else 4) * LARGE and (h > 1 or d > 1):
+        if wide and w * job.inner > h and w > d:    # wide along all axes: what neighbours share is most in a cube
+            w = (w + 1) / 2
+        elif h > 1 and (h > d or not wide):
             h = (h + 1) / 2
         else:
             d = (d + 1) / 2
