@@ -57,23 +57,22 @@ def standing(record: dict[str, Any], stored: dict[str, float]) -> float | None:
     return statistics.median(parts) if parts else None
 
 
+def standings(document: dict[str, Any], stored: dict[str, Any]) -> dict[str, float]:
+    """The standing of every case that can be compared."""
+    cases = stored.get(kind(document), {"cases": {}})["cases"]
+    parts = {record["case"]: standing(record, cases.get(record["case"], {})) for record in document["results"]}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
 def losses(document: dict[str, Any], stored: dict[str, Any]) -> dict[str, float]:
     """The cases that have lost, and the part of their ratio that is left."""
-    cases = stored.get(kind(document), {"cases": {}})["cases"]
-    found = {}
-    for record in document["results"]:
-        part = standing(record, cases.get(record["case"], {}))
-        if part is not None and part < LEAST:
-            found[record["case"]] = part
-    return found
+    return {name: part for name, part in standings(document, stored).items() if part < LEAST}
 
 
 def show(document: dict[str, Any], lost: dict[str, float], stored: dict[str, Any]) -> None:
     """What the check found."""
-    cases = stored.get(kind(document), {"cases": {}})["cases"]
-    compared = [record for record in document["results"] if standing(record, cases.get(record["case"], {})) is not None]
-    parts = [standing(record, cases[record["case"]]) for record in compared]
-    print(f"\n{len(compared)} cases compared with the stored ratios of {kind(document)}; "
-          f"on average {ratio(report.geometric_mean(parts))} of them.")
+    parts = standings(document, stored)
+    print(f"\n{len(parts)} cases compared with the stored ratios of {kind(document)}; "
+          f"on average {ratio(report.geometric_mean(parts.values()))} of them.")
     for name, part in lost.items():
         print(f"LOST: {name} has {ratio(part)} of its stored ratio, {ratio(LEAST)} is the least")

@@ -1,11 +1,11 @@
 # Passes: the windows of one axis, tap by tap or by a chain of narrower ones; depth and height.
 
 
-cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too, int used_still) noexcept nogil:
-    """A block in a buffer that is none of three."""
+cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too) noexcept nogil:
+    """A block in a buffer that is neither of two."""
     cdef Block block
     cdef int i = 0
-    while i == used or i == used_too or i == used_still:
+    while i == used or i == used_too:
         i += 1
     block.buffer = i
     block.value = s.value[i]
@@ -80,7 +80,7 @@ cdef Block slide(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t links,
                            job.policy)
             continue
         left -= (taps - 1) * step * pitch
-        y = fresh_block(job, s, m.buffer, x.buffer, -1)
+        y = fresh_block(job, s, m.buffer, x.buffer)
         g = line(left)
         job.rows.fold(y.value, y.tap, m.value, m.tap, taps, step * pitch, 1, &g, 0, step * ordinal, job.policy)
         m = y
@@ -92,7 +92,7 @@ cdef Block padded_block(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t
                         Py_ssize_t lines, Py_ssize_t x_line, Py_ssize_t y_line, Py_ssize_t offset,
                         Py_ssize_t n, Py_ssize_t room) noexcept nogil:
     """Every vector that windows i0..i1 reach, padding included, evenly laid out for `slide`."""
-    cdef Block y = fresh_block(job, s, x.buffer, -1, -1)
+    cdef Block y = fresh_block(job, s, x.buffer, -1)
     cdef Py_ssize_t yi = (in0 - origin_of(axis, i0)) * y_pitch + offset, size = job.rows.size
     cdef Grid g = line(room)
     job.rows.fill(y.value, y.tap, &g, job.policy)
@@ -117,7 +117,7 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
         y.row = columns
         y.plane = axis.stride * rows * columns
         return y
-    y = fresh_block(job, s, x.buffer, -1, -1)
+    y = fresh_block(job, s, x.buffer, -1)
     y.row = columns
     y.plane = rows * columns
     fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal,
@@ -144,7 +144,7 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
         y.row = axis.stride * pitch
         y.plane = length
         return y
-    y = fresh_block(job, s, x.buffer, -1, -1)
+    y = fresh_block(job, s, x.buffer, -1)
     y.row = pitch
     y.plane = rows * pitch
     if left > 0:                                    # the tile's columns begin with a vector

@@ -607,7 +607,6 @@ ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
 cdef struct Rows:           # the row loops of one element under one reduction
     Py_ssize_t size         # bytes of an element
     bint floating
-    bint doubles            # whether repeating a tap is harmless: max(a, a) = a, but a + a is not a
     bint taps               # whether ordinals are carried
     Load load
     Store store
@@ -624,7 +623,6 @@ cdef struct Rows:           # the row loops of one element under one reduction
 cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil:
     rows.size = sizeof(Element)
     rows.floating = Element is float or Element is double
-    rows.doubles = Reduction is not Sum
     rows.taps = Reduction in Arg
     rows.load = <Load> load[Element]
     rows.store = <Store> store[Element]

@@ -68,7 +68,7 @@ cdef inline Block result_block(const Job* job, Scratch* s, const Tile* t, int us
     cdef Block y
     if job.y.direct and not job.rows.taps:
         return output_block(job, t)
-    y = fresh_block(job, s, used, -1, -1)
+    y = fresh_block(job, s, used, -1)
     y.row = (t.w1 - t.w0) * job.inner
     y.plane = (t.h1 - t.h0) * y.row
     return y
