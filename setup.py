@@ -32,11 +32,13 @@ DIRECTIVES = {
 
 # No -ffast-math of any kind: NaN must survive. -ffp-contract=off: every build gives the same bits. The row loops count
 # on being inlined with literal strides, and on gcc leaving loops over the lanes of a vector to its vectoriser instead
-# of peeling them (clang knows no --param, says so and goes on).
+# of peeling them (clang knows no --param, says so and goes on). Where gcc finds patterns of memcpy in such loops it copies
+# vectors through memory by halves and reads them back whole, which stalls.
 FLAGS = {
     "unix": ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0",
              "-DCYTHON_INLINE=__inline__ __attribute__((always_inline))", "--param=max-completely-peel-times=4",
-             "-fno-inline-functions-called-once", "-fno-inline-functions", "-fno-inline-small-functions"],
+             "-fno-inline-functions-called-once", "-fno-inline-functions", "-fno-inline-small-functions",
+             "-fno-tree-loop-distribute-patterns"],
     "msvc": ["/O2", "/fp:precise"],
 }
 SANITIZER_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
@@ -48,13 +50,10 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 
-# Else gcc copies vectors by halves and reads them back whole, which stalls; vectors of 64 bytes it copies whole.
-APART = "-fno-tree-loop-distribute-patterns"
-
 # One build of the engine each. `cypool.dispatch` chooses at import.
 INSTRUCTION_SETS = {
-    "baseline": {"unix": [APART], "msvc": []},
-    "avx2": {"unix": ["-march=x86-64-v3", APART], "msvc": ["/arch:AVX2"]},
+    "baseline": {"unix": [], "msvc": []},
+    "avx2": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
     "avx512": {"unix": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "msvc": ["/arch:AVX512"]},
 }
 X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in os.environ.get("ARCHFLAGS", "")

@@ -80,6 +80,9 @@ cdef inline int64_t taps_counted(const Divisor* along, Py_ssize_t i) noexcept no
     cdef Py_ssize_t origin = i * along.stride - along.padding
     cdef Py_ssize_t end = along.size + along.after if along.padded else along.size
     cdef Py_ssize_t lead = 0
+    if along.dilation == 1:                         # dividing takes long
+        lead = -origin if not along.padded and origin < 0 else 0
+        return max(min(along.kernel, end - origin) - lead, 0)
     if not along.padded and origin < 0:
         lead = ceil_div(-origin, along.dilation)
     return max(min(along.kernel, ceil_div(end - origin, along.dilation)) - lead, 0)
@@ -94,7 +97,7 @@ cdef double row_divisor(const Job* job, Py_ssize_t d, Py_ssize_t h) noexcept nog
 
 cdef const void* count_row(const Job* job, Scratch* s, Py_ssize_t w0, Py_ssize_t w1) noexcept nogil:
     """How many taps of the windows w0..w1 are counted along w, as elements (as doubles where those are integers);
-    at least 1: the sum of nothing is zero. NULL: all alike, and fixed."""
+    at least 1: the sum of nothing is zero. NULL: all alike, and fixed. They may be read in whole vectors."""
     cdef Py_ssize_t i, c, n = (w1 - w0) * job.inner
     cdef double* row = s.counts
     if job.fixed_divisor != 0:
@@ -108,3 +111,22 @@ cdef const void* count_row(const Job* job, Scratch* s, Py_ssize_t w0, Py_ssize_t
                 (<float*> row)[i] = <float> row[i]
         s.counts_first, s.counts_last = w0, w1
     return row
+
+
+cdef void set_divisors(const Job* job, Scratch* s, const Tile* t, Py_ssize_t w, bint windows, Grid* g) noexcept nogil:
+    """What a grid of the tile's results is divided by. Its rows are those of the tile, from window w on; or, if so
+    said, each is a window, and its planes are the rows."""
+    cdef Py_ssize_t rows = t.h1 - t.h0, d, h, step
+    if job.fixed_divisor != 0:
+        g.by = &job.fixed_divisor
+        return
+    step = 0 if job.divisor[0].kernel == 1 else rows            # from plane to plane
+    for d in range(t.d0, t.d1 if step else t.d0 + 1):
+        for h in range(rows):
+            s.by[(d - t.d0) * rows + h] = row_divisor(job, d, t.h0 + h)
+    g.by = s.by
+    g.counts = <const char*> count_row(job, s, t.w0, t.w1) + (w - t.w0) * job.inner * job.rows.size
+    if windows:
+        g.by_plane, g.counts_row = 1, job.inner
+    else:
+        g.by_plane, g.by_row = step, 1

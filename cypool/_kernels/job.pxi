@@ -50,6 +50,7 @@ cdef enum Way:              # how the windows along a row are reduced
 
 cdef struct Job:
     Rows rows
+    const Job* blind        # the same for tiles without NaN, or NULL
     const void* policy
     Axis axis[3]            # d, h, w
     Divisor divisor[3]
@@ -69,7 +70,7 @@ cdef struct Job:
     Py_ssize_t tiles_d, tiles_h, tiles_w, tiles
     Py_ssize_t room         # elements in each scratch buffer
     Py_ssize_t raw_room     # bytes of the row that is gathered before it is loaded
-    Py_ssize_t count_room
+    Py_ssize_t count_room, by_room
 
 
 cdef enum:
@@ -87,6 +88,7 @@ cdef struct Scratch:
     char* raw
     double* counts          # taps counted along w, as last computed for windows first..last
     Py_ssize_t counts_first, counts_last
+    double* by              # what the tile's rows are divided by, beside that
 
 
 cdef struct Tile:

@@ -20,16 +20,10 @@ cdef inline char* at(char* base, Py_ssize_t element, Py_ssize_t size) noexcept n
 
 cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssize_t y_row, Py_ssize_t planes,
                          Py_ssize_t x_plane, Py_ssize_t y_plane, Py_ssize_t x_spare, Py_ssize_t y_spare) noexcept nogil:
-    cdef Grid g
-    g.n = n
-    g.divisor = 0
+    cdef Grid g = line(n)
+    g.rows, g.x_row, g.y_row = rows, x_row, y_row
+    g.planes, g.x_plane, g.y_plane = planes, x_plane, y_plane
     g.x_spare, g.y_spare = x_spare, y_spare
-    if y_row <= y_plane or planes == 1:
-        g.rows, g.x_row, g.y_row = rows, x_row, y_row
-        g.planes, g.x_plane, g.y_plane = planes, x_plane, y_plane
-    else:                                           # in the order of memory, which spilling needs
-        g.rows, g.x_row, g.y_row = planes, x_plane, y_plane
-        g.planes, g.x_plane, g.y_plane = rows, x_row, y_row
     return g
 
 

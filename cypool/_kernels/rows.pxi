@@ -16,7 +16,12 @@ cdef struct Grid:           # planes of rows of n elements, and the elements fro
     # So many elements behind the last row may be read (x) or written (y). As long as they stay before that, rows are
     # rounded up to whole vectors: the next row is written over what was too much. NO_SPILL: y must not be.
     Py_ssize_t x_spare, y_spare
-    double divisor          # of sums, floats only: what to divide them by; or 0
+    # Of sums, floats only: what to divide them by, each row's number in `by` times each column's in `counts`, which
+    # may be read in whole vectors. No `by`: not at all; no `counts`: all columns alike.
+    const double* by
+    Py_ssize_t by_plane, by_row
+    const void* counts
+    Py_ssize_t counts_plane, counts_row
 
 
 cdef extern from *:
@@ -75,16 +80,32 @@ cdef extern from *:
 cdef inline Grid line(Py_ssize_t n) noexcept nogil:
     """A grid of one row."""
     cdef Grid g
+    memset(&g, 0, sizeof(Grid))
     g.planes = g.rows = 1
     g.n = n
-    g.x_plane = g.x_row = g.y_plane = g.y_row = g.x_spare = g.y_spare = 0
-    g.divisor = 0
     return g
+
+
+cdef inline void swap(Py_ssize_t* a, Py_ssize_t* b) noexcept nogil:
+    cdef Py_ssize_t was = a[0]
+    a[0], b[0] = b[0], was
+
+
+cdef inline void put_in_order(Grid* g) noexcept nogil:
+    """Rows before planes, as they lie in memory: rounding up needs it."""
+    if g.planes > 1 and g.y_row > g.y_plane:
+        swap(&g.planes, &g.rows)
+        swap(&g.x_plane, &g.x_row)
+        swap(&g.y_plane, &g.y_row)
+        swap(&g.by_plane, &g.by_row)
+        swap(&g.counts_plane, &g.counts_row)
 
 
 cdef inline void join(Grid* g, Py_ssize_t stride) noexcept nogil:
     """Rows that touch in memory become one, whose windows are `stride` apart."""
     cdef int i
+    if g.counts != NULL:
+        return
     for i in range(2):
         if g.rows > 1 and (g.x_row != g.n * stride or g.y_row != g.n):
             return
@@ -201,16 +222,30 @@ cdef inline void fold_vector(Element* y, Element* y_tap, const Element* x, const
             done += part
 
 
-cdef inline void divide_lanes(Element* y, Element by, Py_ssize_t lanes) noexcept nogil:
+cdef enum Divided:
+    WHOLE                   # sums stay as they are
+    ALIKE                   # all are divided by one number
+    APART                   # each row and column has its own
+
+
+cdef inline void divide_lanes(Element* y, Element by, const Element* counts, Divided divided,
+                              Py_ssize_t lanes) noexcept nogil:
+    """In place, floats only."""
     cdef Py_ssize_t i
     if Element is float or Element is double:
-        for i in range(lanes):
-            y[i] = y[i] / by
+        if divided == ALIKE:
+            for i in range(lanes):
+                y[i] = y[i] / by
+        elif divided == APART:
+            for i in range(lanes):
+                y[i] = y[i] / (by * counts[i])
 
 
-cdef void divide_row(Element* y, Element by, Py_ssize_t n) noexcept nogil:
-    """In place, floats only."""
-    divide_lanes(y, by, n)
+cdef void divide_row(Element* y, Element by, const Element* counts, Py_ssize_t n) noexcept nogil:
+    if counts == NULL:
+        divide_lanes(y, by, counts, ALIKE, n)
+    else:
+        divide_lanes(y, by, counts, APART, n)
 
 
 cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -234,7 +269,7 @@ cdef void fold_rest(Element* y, Element* y_tap, const Element* x, const Element*
 
 
 cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                              Py_ssize_t step, Py_ssize_t stride, bint by_twos, bint divided, const Grid* g,
+                              Py_ssize_t step, Py_ssize_t stride, bint by_twos, Divided divided, const Grid* g,
                               int64_t tap, int64_t tap_step, const Reduction* r) noexcept nogil:
     """Rows of windows in whole vectors, rounded up where that does no harm; sums may be divided on the way."""
     cdef Py_ssize_t width = VECTOR // sizeof(Element)
@@ -243,14 +278,17 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
                              - up * stride + g.x_spare)
     cdef Py_ssize_t y_end = (g.planes - 1) * g.y_plane + (g.rows - 1) * g.y_row + g.n + g.y_spare - up
     cdef Element by
+    cdef const Element* counts = NULL
     cdef const Element* from_x
     cdef const Element* from_tap
     cdef Element* to_y
     cdef Element* to_tap
     if up == g.n:
         y_end = PY_SSIZE_T_MAX
+    memset(&by, 0, sizeof(Element))
     if Element is float or Element is double:
-        by = <Element> g.divisor
+        if divided == ALIKE:
+            by = <Element> g.by[0]
     for p in range(g.planes):
         from_x = x + p * g.x_plane
         from_tap = x_tap if x_tap == NULL else x_tap + p * g.x_plane
@@ -262,28 +300,30 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
             rounded_up -= 1
         for q in range(g.rows):
             n = up if q < rounded_up else (g.n - 1) // width * width
+            if Element is float or Element is double:
+                if divided == APART:
+                    by = <Element> g.by[p * g.by_plane + q * g.by_row]
+                    counts = <const Element*> g.counts + p * g.counts_plane + q * g.counts_row
             i = 0
             if by_twos and Reduction not in Arg:
                 while i + 2 * width <= n:
                     fold_two_vectors(to_y + i, from_x + i, taps, step, r)
-                    if divided and (Element is float or Element is double):
-                        divide_lanes(to_y + i, by, VECTOR // sizeof(Element))
-                        divide_lanes(to_y + i + width, by, VECTOR // sizeof(Element))
+                    divide_lanes(to_y + i, by, counts + i, divided, VECTOR // sizeof(Element))
+                    divide_lanes(to_y + i + width, by, counts + i + width, divided, VECTOR // sizeof(Element))
                     i += 2 * (VECTOR // sizeof(Element))
             while i < n:
                 fold_vector(to_y + i, to_tap if to_tap == NULL else to_tap + i, from_x + i * stride,
                             from_tap if from_tap == NULL else from_tap + i * stride, taps, step, stride,
                             VECTOR // sizeof(Element), tap, tap_step, r)
-                if divided and (Element is float or Element is double):
-                    divide_lanes(to_y + i, by, VECTOR // sizeof(Element))
+                divide_lanes(to_y + i, by, counts + i, divided, VECTOR // sizeof(Element))
                 i += VECTOR // sizeof(Element)
             if n < g.n:
                 end = p * g.x_plane + q * g.x_row
                 fold_rest(to_y + n, to_tap if to_tap == NULL else to_tap + n, from_x + n * stride,
                           from_tap if from_tap == NULL else from_tap + n * stride, taps, step, stride, g.n - n,
                           end <= x_end, tap, tap_step, r)
-                if divided and (Element is float or Element is double):
-                    divide_row(to_y + n, by, g.n - n)
+                if divided != WHOLE:
+                    divide_row(to_y + n, by, counts + n if divided == APART else counts, g.n - n)
             from_x += g.x_row
             to_y += g.y_row
             if to_tap != NULL:
@@ -297,67 +337,85 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
 cdef void fold_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                    Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                    const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                      const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                     const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_two_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                           const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                             const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_many_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                            const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_many_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                             const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                       Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                       const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, False, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void divided_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                         Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                         const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, True, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, ALIKE, g, tap, tap_step, r)
 
 
 cdef void divided_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                        Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                        const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, True, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, ALIKE, g, tap, tap_step, r)
 
 
 cdef void divided_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                                Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                                const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, True, g, tap, tap_step, r)
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, ALIKE, g, tap, tap_step, r)
+
+
+cdef void divided_apart_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                              Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                              const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, APART, g, tap, tap_step, r)
+
+
+cdef void divided_apart_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                             const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, APART, g, tap, tap_step, r)
+
+
+cdef void divided_apart_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                                     const Reduction* r) noexcept nogil:
+    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, APART, g, tap, tap_step, r)
 
 
 cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -368,19 +426,26 @@ cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_ta
     Literal strides let compilers shuffle, literal numbers of taps let them unroll.
     """
     cdef Grid g = grid[0]
+    put_in_order(&g)
     join(&g, stride)
     if Reduction is Sum and (Element is float or Element is double):
-        if g.divisor != 0:                          # dividing takes as long as a few sums, and can go beside them
-            if stride == 1 and taps == 3:
+        if g.by != NULL:                            # dividing takes as long as a few sums, and can go beside them
+            if stride == 1 and taps == 3 and g.counts == NULL:
                 divided_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 1:
+            elif stride == 1 and taps == 3:
+                divided_apart_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            elif stride == 1 and g.counts == NULL:
                 divided_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 2 and taps == 3 and step == 1:
+            elif stride == 1:
+                divided_apart_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            elif stride == 2 and taps == 3 and step == 1 and g.counts == NULL:
                 divided_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+            elif stride == 2 and taps == 3 and step == 1:
+                divided_apart_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             else:
-                g.divisor = 0
+                g.by = NULL
                 fold(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-                divide(y, <const Element*> NULL, grid.divisor, grid)
+                divide(y, grid)
             return
     if Element is Wide or Element is int64_t or Element is uint64_t or Element is uint32_t:
         if stride == 1:                             # more is not worth the time it takes to compile
@@ -522,32 +587,52 @@ cdef void fill(Element* y, Element* y_tap, const Grid* grid, const Reduction* r)
                     y_tap[yo + i * step] = padding_tap(tag)
 
 
-cdef void divide(Element* y, const Element* counts, double factor, const Grid* grid) noexcept nogil:
-    """In place, floats only (integers are divided as they are stored): by the factor, or by factor * counts[i]."""
+cdef void divide(Element* y, const Grid* grid) noexcept nogil:
+    """In place, floats only: integers are divided as they are stored."""
     cdef Py_ssize_t p, q, i
     cdef Element by
     cdef Element* row
     cdef int exponent
     cdef Grid g = grid[0]
-    if counts == NULL:
-        g.x_row, g.x_plane = g.y_row, g.y_plane
-        join(&g, 1)
+    put_in_order(&g)
+    g.x_row, g.x_plane = g.y_row, g.y_plane
+    join(&g, 1)
     if Element is float or Element is double:
         for p in range(g.planes):
             for q in range(g.rows):
                 row = y + p * g.y_plane + q * g.y_row
-                if counts != NULL:
-                    by = <Element> factor
-                    for i in range(g.n):
-                        row[i] = row[i] / (by * counts[i])
-                elif fabs(frexp(factor, &exponent)) == 0.5:         # a power of two: its inverse is exact
-                    by = <Element> (1 / factor)
+                by = <Element> g.by[p * g.by_plane + q * g.by_row]
+                if g.counts == NULL and fabs(frexp(by, &exponent)) == 0.5:      # a power of two: its inverse is exact
+                    by = 1 / by
                     for i in range(g.n):
                         row[i] = row[i] * by
+                elif g.counts == NULL:
+                    divide_row(row, by, <const Element*> NULL, g.n)
                 else:
-                    by = <Element> factor
-                    for i in range(g.n):
-                        row[i] = row[i] / by
+                    divide_row(row, by, <const Element*> g.counts + p * g.counts_plane + q * g.counts_row, g.n)
+
+
+cdef bint has_nan(const Element* x, const Grid* grid) noexcept nogil:
+    """Whether there is a NaN in a grid of floats. Two numbers are compared at once: `isunordered` is true of either."""
+    cdef Py_ssize_t p, q, i, half
+    cdef const Element* row
+    cdef int32_t found = 0
+    cdef int64_t found_wide = 0                     # as wide as the element: it shares the vectors
+    cdef Grid g = grid[0]
+    g.y_row, g.y_plane = g.x_row, g.x_plane
+    join(&g, 1)
+    half = g.n // 2
+    if Element is float or Element is double:
+        for p in range(g.planes):
+            for q in range(g.rows):
+                row = x + p * g.x_plane + q * g.x_row
+                for i in range(half):
+                    if Element is float:
+                        found |= isunordered(row[i], row[i + half])
+                    else:
+                        found_wide |= isunordered(row[i], row[i + half])
+                found |= isunordered(row[g.n - 1], row[g.n - 1])
+    return found != 0 or found_wide != 0
 
 
 cdef void replace_nan(Element* x, bint flag, Py_ssize_t n) noexcept nogil:
@@ -598,7 +683,8 @@ ctypedef void (*Merge)(char*, char*, const char*, const char*, Py_ssize_t, const
 ctypedef void (*Total)(char*, char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int64_t,
                        const void*) noexcept nogil
 ctypedef void (*Fill)(char*, char*, const Grid*, const void*) noexcept nogil
-ctypedef void (*Divide)(char*, const void*, double, const Grid*) noexcept nogil
+ctypedef void (*Divide)(char*, const Grid*) noexcept nogil
+ctypedef bint (*HasNaN)(const char*, const Grid*) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*Move)(char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
@@ -615,6 +701,7 @@ cdef struct Rows:           # the row loops of one element under one reduction
     Total total
     Fill fill
     Divide divide
+    HasNaN has_nan
     ReplaceNaN replace_nan
     Move spread
     Ordinals ordinals
@@ -631,6 +718,7 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.total = <Total> total[Element, Reduction]
     rows.fill = <Fill> fill[Element, Reduction]
     rows.divide = <Divide> divide[Element]
+    rows.has_nan = <HasNaN> has_nan[Element]
     rows.replace_nan = <ReplaceNaN> replace_nan[Element]
     rows.spread = <Move> spread[Element]
     rows.ordinals = <Ordinals> ordinals[Element]
@@ -639,6 +727,7 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
 # `dispatch.REDUCTIONS` and `dispatch.ELEMENTS` in Python hold the same tables.
 cdef enum:
     MAX, MIN, SUM, ARG_MAX, ARG_MIN, OMIT_MAX, OMIT_MIN, OMIT_ARG_MAX, OMIT_ARG_MIN
+    BLIND = 100             # what MAX and MIN become where no NaN is
 
 cdef enum:
     WIDE = 12               # the element beyond the storage codes
@@ -664,6 +753,10 @@ cdef inline bint specialise_order(Rows* rows, Element* e, int reduction) noexcep
             specialise(rows, e, <OmitArgMax*> NULL)
         elif reduction == OMIT_ARG_MIN:
             specialise(rows, e, <OmitArgMin*> NULL)
+        elif reduction == BLIND + MAX:
+            specialise(rows, e, <BlindMax*> NULL)
+        elif reduction == BLIND + MIN:
+            specialise(rows, e, <BlindMin*> NULL)
         else:
             return 0
     else:

@@ -94,11 +94,14 @@ cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_
     cdef const char* x = (job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + i0 * job.x.w)
     cdef char* run = y if axis.expand == 1 else s.value[BUFFERS - 1]
     cdef Grid g
+    cdef double by
     if i1 > i0:
         load_run(job, s, run, x, i1 - i0, job.x.w)
         if job.divide_source:
             g = line((i1 - i0) * job.inner)
-            job.rows.divide(run, count_row(job, s, i0, i1), row_divisor(job, d, h), &g)
+            by = row_divisor(job, d, h)
+            g.by, g.counts = &by, count_row(job, s, i0, i1)
+            job.rows.divide(run, &g)
     if axis.expand > 1:
         memset(y, 0, (t.in_w1 - t.in_w) * job.inner * size)
         if i1 > i0:

@@ -47,7 +47,7 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         job.tiles = ceil_div(job.a * job.b, job.tile_w)
         job.room = max(<Py_ssize_t> CHUNK, CHAIN * job.inner)
         job.raw_room = job.room * max(job.x.size, job.y.size)
-        job.count_room = job.inner
+        job.count_room, job.by_room = job.inner, 1
         return
     if axis[1].links > 0 or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
         # enough rows that what neighbouring windows share is worth computing once
@@ -83,6 +83,7 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
     job.room = elements(job, d, h, w)
     job.count_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
+    job.by_room = d * h
     job.raw_room = job.count_room * max(job.x.size, job.y.size)
     if not job.x.direct:                            # the rows of a plane may be loaded at once
         job.raw_room = max(job.raw_room,
@@ -91,7 +92,8 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
 
 cdef size_t scratch_size(const Job* job) noexcept nogil:
     return (BUFFERS * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size + SPARE)
-            + rounded(job.raw_room) + rounded(job.count_room * sizeof(double)) + VECTOR)
+            + rounded(job.raw_room) + rounded((job.count_room + VECTOR) * sizeof(double))
+            + rounded(job.by_room * sizeof(double)) + VECTOR)
 
 
 cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
@@ -108,6 +110,7 @@ cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
     s.raw = memory
     s.counts = <double*> (memory + rounded(job.raw_room))
     s.counts_first = s.counts_last = -1
+    s.by = <double*> (<char*> s.counts + rounded((job.count_room + VECTOR) * sizeof(double)))
 
 
 cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:
@@ -127,11 +130,10 @@ cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share
 
 
 cdef int run_job(Job* job, int threads) except -1 nogil:
-    """Cut the job into tiles and work them off."""
+    """Work off the tiles."""
     cdef Py_ssize_t share, shares
     cdef size_t each
     cdef char* memory
-    choose_tiles(job, threads)
     threads = <int> min(<Py_ssize_t> threads, job.tiles)
     each = scratch_size(job)
     memory = <char*> malloc(each * <size_t> threads)

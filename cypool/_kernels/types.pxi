@@ -17,6 +17,7 @@ cdef extern from "math.h" nogil:
     double fabs(double x)
     double frexp(double x, int* exponent)
     double ldexp(double x, int exponent)
+    bint isunordered(double x, double y)        # a macro: floats stay floats
 
 # Storage codes; `arguments.STORAGE` in Python holds the same table.
 cdef enum:

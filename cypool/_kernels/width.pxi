@@ -82,26 +82,11 @@ cdef inline Py_ssize_t result_spare(const Job* job, const Tile* t, Block y) noex
     return 0 if (rows == 1 or y.row == n) and (t.d1 - t.d0 == 1 or y.plane == rows * n) else NO_SPILL
 
 
-cdef void divide_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
-    """Divide a tile's rows, those of one divisor at once."""
-    cdef const void* counts = count_row(job, s, t.w0, t.w1)
-    cdef Py_ssize_t d = t.d0, d1, h, h1
-    cdef double divisor
-    cdef Grid g
-    while d < t.d1:
-        d1 = t.d1 if counts == NULL else d + 1
-        while d1 < t.d1 and taps_counted(&job.divisor[0], d1) == taps_counted(&job.divisor[0], d):
-            d1 += 1
-        h = t.h0
-        while h < t.h1:
-            h1 = t.h1 if counts == NULL else h + 1
-            divisor = row_divisor(job, d, h)
-            while h1 < t.h1 and row_divisor(job, d, h1) == divisor:
-                h1 += 1
-            g = grid_of((t.w1 - t.w0) * job.inner, h1 - h, 0, y.row, d1 - d, 0, y.plane, 0, 0)
-            job.rows.divide(at(y.value, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size), counts, divisor, &g)
-            h = h1
-        d = d1
+cdef void divide_rows(const Job* job, Scratch* s, const Tile* t, Block y, Py_ssize_t w0, Py_ssize_t w1) noexcept nogil:
+    """Divide windows w0..w1 of a tile's rows; y is where the first of them stands."""
+    cdef Grid g = grid_of((w1 - w0) * job.inner, t.h1 - t.h0, 0, y.row, t.d1 - t.d0, 0, y.plane, 0, 0)
+    set_divisors(job, s, t, w0, False, &g)
+    job.rows.divide(y.value, &g)
 
 
 cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
@@ -131,7 +116,7 @@ cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcep
 cdef inline bint divided_on_the_way(const Job* job) noexcept nogil:
     """Whether the last fold divides. A power of two multiplies its inverse, which is no trouble afterwards."""
     cdef int exponent
-    return (job.divided and job.rows.floating and job.fixed_divisor != 0 and not job.whole
+    return (job.divided and job.rows.floating and not job.whole
             and fabs(frexp(job.fixed_divisor, &exponent)) != 0.5)
 
 
@@ -139,7 +124,7 @@ cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept no
     """Divide, convert and write the reduced rows of a tile, unless they are where they belong."""
     cdef Py_ssize_t d, h
     if job.divided and job.rows.floating and not divided_on_the_way(job):
-        divide_rows(job, s, t, y)
+        divide_rows(job, s, t, y, t.w0, t.w1)
     if y.buffer >= 0:
         write_rows(job, s, t, y)
     if job.index_width:
@@ -148,12 +133,13 @@ cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept no
                 write_index(job, t, d, h, at(y.tap, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size))
 
 
-cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize_t taps, Py_ssize_t spacing,
-                     int64_t lead, Block x, Py_ssize_t x_spare, Block y, Py_ssize_t y_spare) noexcept nogil:
-    """So many windows of as many taps, the taps `spacing` apart, in every row of the tile."""
+cdef void fold_width(const Job* job, Scratch* s, const Tile* t, Py_ssize_t first, Py_ssize_t windows, Py_ssize_t taps,
+                     Py_ssize_t spacing, int64_t lead, Block x, Py_ssize_t x_spare, Block y,
+                     Py_ssize_t y_spare) noexcept nogil:
+    """So many windows of as many taps, from the first on, the taps `spacing` apart, in every row of the tile."""
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t size = job.rows.size, inner = job.inner, rows = t.h1 - t.h0, planes = t.d1 - t.d0, plane
-    cdef Py_ssize_t stride = axis.stride if inner == 1 else 1, step = spacing * axis.dilation * inner, goes = 1
+    cdef Py_ssize_t stride = axis.stride if inner == 1 else 1, step = spacing * axis.dilation * inner, goes = 0
     cdef Grid g
     if inner == 1 or axis.stride == 1:
         g = grid_of(windows * inner, rows, x.row, y.row, planes, x.plane, y.plane, x_spare, y_spare)
@@ -161,12 +147,15 @@ cdef void fold_width(const Job* job, const Tile* t, Py_ssize_t windows, Py_ssize
         g = grid_of(inner, windows, axis.stride * inner, inner, rows, x.row, y.row, x_spare, y_spare)
         goes = planes
     if divided_on_the_way(job):
-        g.divisor = job.fixed_divisor
+        set_divisors(job, s, t, first, goes != 0, &g)
+    goes = max(goes, 1)
     for plane in range(goes):
         if taps > 0:
             job.rows.fold(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size),
                           at(x.value, plane * x.plane, size), at(x.tap, plane * x.plane, size),
                           taps, step, stride, &g, lead, spacing, job.policy)
+            if g.by_plane == 1 and job.divisor[0].kernel > 1:       # windows are rows
+                g.by += rows
         else:
             job.rows.fill(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size), &g, job.policy)
 
@@ -185,7 +174,6 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
     cdef Block y = result_block(job, s, t, x.buffer)
     cdef Block from_x, to_y
     cdef Window w
-    cdef Grid g
     y_spare = result_spare(job, t, y) if alike(axis, t.w0, t.w1) == t.w1 else NO_SPILL
     while i < t.w1:
         end = alike(axis, i, t.w1)
@@ -199,10 +187,9 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
                                at(from_x.value, (row / rows) * x.plane + (row % rows) * x.row, job.rows.size),
                                w.count, end - i, axis.stride, w.lead, job.policy)
             if divided_on_the_way(job):
-                g = grid_of(end - i, rows, 0, y.row, t.d1 - t.d0, 0, y.plane, 0, 0)
-                job.rows.divide(to_y.value, NULL, job.fixed_divisor, &g)
+                divide_rows(job, s, t, to_y, i, end)
         else:
-            fold_width(job, t, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
+            fold_width(job, s, t, i, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
         i = end
     finish(job, s, t, y)
 
@@ -227,7 +214,7 @@ cdef void reduce_padded(const Job* job, Scratch* s, const Tile* t, Block x) noex
         y = x                                       # rows are what they should be
     else:
         y = result_block(job, s, t, x.buffer)
-        fold_width(job, t, out, taps, spacing, 0, x, spare(job, x), y, result_spare(job, t, y))
+        fold_width(job, s, t, t.w0, out, taps, spacing, 0, x, spare(job, x), y, result_spare(job, t, y))
     finish(job, s, t, y)
 
 
@@ -270,6 +257,7 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     cdef Block block
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t origin, columns, whole, rest = index
+    cdef Grid g
     t.w0 = (rest % job.tiles_w) * job.tile_w
     rest /= job.tiles_w
     t.h0 = (rest % job.tiles_h) * job.tile_h
@@ -301,6 +289,10 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
             and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
         t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
     block = source_block(job, s, &t)
+    if job.blind != NULL:
+        g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
+        if not job.rows.has_nan(block.value, &g):
+            job = job.blind
     block = reduce_depth(job, s, &t, block)
     block = reduce_height(job, s, &t, block)
     if job.way == GROUPED:
