@@ -200,8 +200,12 @@ def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[An
                          f"got {grad.shape}")
     threads = arguments.threads(num_threads)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
-    dispatch.reduce_windows(batch, result if batch is grad else result[None], adjoint(windows), "sum", last=last,
+    once = arguments.with_spatial(full, adjoint(windows).shape, last)
+    target = np.empty(once, result.dtype) if once != full else result if batch is grad else result[None]
+    dispatch.reduce_windows(batch, target, adjoint(windows), "sum", last=last,
                             divide=divide, forward=None if divide is None else windows, num_threads=threads)
+    if once != full:
+        result[...] = target if batch is grad else target[0]
     return result
 
 

@@ -200,6 +200,7 @@ def regular(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, 
 
 @lru_cache(maxsize=1024)
 def adjoint(windows: Windows) -> Windows:
-    """The windows of the gradient."""
+    """The windows of the gradient. Along an axis that is one window all gradients are the same: it keeps length 1."""
     axes = windows.axes
-    return Windows(tuple(axis.adjoint(last=i == len(axes) - 1) for i, axis in enumerate(axes)))
+    return Windows(tuple(batch(1) if axis.whole else axis.adjoint(last=i == len(axes) - 1)
+                         for i, axis in enumerate(axes)))

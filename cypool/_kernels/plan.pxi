@@ -70,7 +70,8 @@ cdef class Plan:
                 np.arange(job.axis[0].kernel) * job.axis[0].dilation * job.plane_d,
                 np.arange(job.axis[1].kernel) * job.axis[1].dilation * job.plane_h),
                 np.arange(job.axis[2].kernel) * job.axis[2].dilation).reshape(-1), dtype=np.int64)
-            self.offsets = offsets
+            # bytes are looked up unchecked: those that are no taps lie outside every plane
+            self.offsets = np.append(offsets, np.full(max(0, 256 - offsets.shape[0]), -2**62))
 
     def run(self, cnp.ndarray x, cnp.ndarray y, index, bint used, int threads):
         """Pool x into y.
@@ -201,7 +202,7 @@ cdef void merge_axes(Job* job) noexcept:
     """Merge what every window covers, and let the batch stand in for axes that this leaves unused: small whole planes
     become windows along the row that they lie in."""
     cdef Axis* axis = job.axis
-    if job.inner > 1 or job.divide_source or job.divided and job.fixed_divisor == 0:
+    if job.inner > 1 or (job.divided or job.divide_source) and job.fixed_divisor == 0:
         return
     merge_covered(job)
     if (axis[0].size > 1 or axis[1].size > 1 or not single(&axis[0]) or not single(&axis[1])

@@ -400,21 +400,21 @@ cdef void divided_three_by_two(Element* y, Element* y_tap, const Element* x, con
     fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, ALIKE, g, tap, tap_step, r)
 
 
-cdef void divided_apart_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                              Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                              const Reduction* r) noexcept nogil:
+cdef void apart_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                      const Reduction* r) noexcept nogil:
     fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, APART, g, tap, tap_step, r)
 
 
-cdef void divided_apart_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                             const Reduction* r) noexcept nogil:
+cdef void apart_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                     const Reduction* r) noexcept nogil:
     fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, APART, g, tap, tap_step, r)
 
 
-cdef void divided_apart_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                                     const Reduction* r) noexcept nogil:
+cdef void apart_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                             const Reduction* r) noexcept nogil:
     fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, APART, g, tap, tap_step, r)
 
 
@@ -433,15 +433,15 @@ cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_ta
             if stride == 1 and taps == 3 and g.counts == NULL:
                 divided_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 1 and taps == 3:
-                divided_apart_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+                apart_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 1 and g.counts == NULL:
                 divided_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 1:
-                divided_apart_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+                apart_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 2 and taps == 3 and step == 1 and g.counts == NULL:
                 divided_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 2 and taps == 3 and step == 1:
-                divided_apart_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+                apart_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             else:
                 g.by = NULL
                 fold(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)

@@ -12,35 +12,44 @@ cdef struct Scatter:
 
 cdef inline bint add_row(Real* sums, const Real* grad, const int64_t* at, Py_ssize_t n, Py_ssize_t inner,
                          int64_t volume) noexcept nogil:
-    """sums[at] += grad for n blocks of inner channels; false if a position lies outside."""
+    """sums[at] += grad for n blocks of inner channels; false, and nothing done, if a position lies outside."""
     cdef Py_ssize_t i, c
-    cdef bint inside = True
-    for i in range(n):
-        for c in range(inner):
-            if <uint64_t> at[i * inner + c] >= <uint64_t> volume:
-                inside = False
-            else:
+    cdef int64_t outside = 0
+    for i in range(n * inner):
+        outside |= at[i] | (volume - 1 - at[i])     # either is negative: no branch
+    if outside < 0:
+        return False
+    if inner == 1:
+        for i in range(n):
+            sums[at[i]] += grad[i]
+    else:
+        for i in range(n):
+            for c in range(inner):
                 sums[at[i * inner + c] * inner + c] += grad[i * inner + c]
-    return inside
+    return True
 
 
 cdef void positions(const Scatter* scatter, int64_t* at, Py_ssize_t row, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
     """The flat positions that one row of outputs chose, from whichever form they are kept in."""
     cdef const Job* job = &scatter.job
-    cdef Py_ssize_t i, c, k, n = scatter.w * job.inner
+    cdef Py_ssize_t i, c, k, n = scatter.w * job.inner, step = job.axis[2].stride
+    cdef int64_t tap, taps = job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel
     cdef const char* index = job.index + row * n * job.index_width
     cdef int64_t base
     if job.index_width == 8:
         memcpy(at, index, n * 8)
         return
+    if job.index_width == 1 and job.inner == 1 and job.offset != NULL and job.axis[2].first == NULL:
+        base = flat_origin(job, d, h, 0)
+        for i in range(n):
+            at[i] = base + i * step + job.offset[(<const uint8_t*> index)[i]]
+        return
     for i in range(scatter.w):
         base = flat_origin(job, d, h, i)
         for c in range(job.inner):
             k = i * job.inner + c
-            if job.index_width == 1:
-                at[k] = base + tap_offset(job, (<const uint8_t*> index)[k])
-            else:
-                at[k] = base + tap_offset(job, (<const int32_t*> index)[k])
+            tap = (<const uint8_t*> index)[k] if job.index_width == 1 else (<const int32_t*> index)[k]
+            at[k] = base + tap_offset(job, tap) if 0 <= tap < taps else -1
 
 
 cdef bint scatter_plane(const Scatter* scatter, Scratch* s, int64_t* at, char* own_sums,

@@ -74,8 +74,9 @@ cdef void scatter_bytes(char* y, const char* x, Py_ssize_t n, Py_ssize_t stride,
 
 
 cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
-    """n columns of x as elements, NaN replaced where that was asked for."""
+    """n columns of x as elements, NaN replaced and all divided by one number where that was asked for."""
     cdef const char* raw = x
+    cdef Grid g
     cdef bint apart = (stride != job.x.size * job.inner and n > 1) or (job.x.c != job.x.size and job.inner > 1)
     if apart or job.x.swapped or <size_t> x % <size_t> job.x.size:
         gather_bytes(s.raw, x, n, stride, job.inner, job.x.c, job.x.size, job.x.swapped)
@@ -83,6 +84,10 @@ cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_
     job.rows.load(y, raw, n * job.inner, job.x.code)
     if job.nan:
         job.rows.replace_nan(y, job.nan == 2, n * job.inner)
+    if job.divide_source and job.fixed_divisor != 0:
+        g = line(n * job.inner)
+        g.by = &job.fixed_divisor
+        job.rows.divide(y, &g)
 
 
 cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
@@ -97,7 +102,7 @@ cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_
     cdef double by
     if i1 > i0:
         load_run(job, s, run, x, i1 - i0, job.x.w)
-        if job.divide_source:
+        if job.divide_source and job.fixed_divisor == 0:
             g = line((i1 - i0) * job.inner)
             by = row_divisor(job, d, h)
             g.by, g.counts = &by, count_row(job, s, i0, i1)
@@ -123,7 +128,7 @@ cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogi
     block.buffer = 0
     block.row = (t.in_w1 - t.in_w) * job.inner
     block.plane = (t.in_h1 - t.in_h) * block.row
-    if (job.axis[2].expand == 1 and not job.divide_source and block.row == job.axis[2].size * job.inner
+    if (job.axis[2].expand == 1 and not (job.divide_source and job.fixed_divisor == 0) and block.row == job.axis[2].size * job.inner
             and job.x.h == job.axis[2].size * job.x.w):
         for d in range(t.in_d, t.in_d1):            # the rows of a plane follow each other
             load_run(job, s, block.value + (d - t.in_d) * block.plane * size,
