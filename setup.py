@@ -32,8 +32,8 @@ DIRECTIVES = {
 
 # No -ffast-math of any kind: NaN must survive. -ffp-contract=off: every build gives the same bits. The row loops count
 # on being inlined with literal strides, and on gcc leaving loops over the lanes of a vector to its vectoriser instead
-# of peeling them (clang knows no --param, says so and goes on). Where gcc finds patterns of memcpy in such loops it copies
-# vectors through memory by halves and reads them back whole, which stalls.
+# of peeling them (clang knows no --param, says so and goes on). Where gcc finds a memcpy in such loops it takes vectors
+# through memory by halves and reads them back whole, which stalls.
 FLAGS = {
     "unix": ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0",
              "-DCYTHON_INLINE=__inline__ __attribute__((always_inline))", "--param=max-completely-peel-times=4",

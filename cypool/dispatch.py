@@ -174,7 +174,7 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
 
 def _axis_fields(axis: Axis, repeats: bool) -> tuple[Any, ...]:
     first, count = axis.table or (None, None)
-    return (axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation, axis.expand,
+    return (axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation, axis.phases,
             np.array(axis.links(repeats), np.int64).reshape(-1, 2), first, count)
 
 

@@ -30,8 +30,9 @@ class Axis:
         Elements in, windows out.
     kernel, stride, padding, after, dilation : int
         The rule; ``padding`` elements before, ``after`` behind.
-    expand : int
-        The elements stand this far apart with zeros between (gradients of strided windows); ``size`` counts the zeros.
+    phases : int
+        More than 1: the gradient of windows so far apart. Result ``i`` is the sum of the elements whose windows, of
+        `kernel` taps that begin at ``element * phases - padding``, it was in; `stride` says nothing.
     table : pair of arrays, optional
         First tap and number of taps (``dilation`` apart) of each window, where no rule holds.
     """
@@ -43,7 +44,7 @@ class Axis:
     padding: int = 0
     after: int = 0
     dilation: int = 1
-    expand: int = 1
+    phases: int = 1
     table: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
@@ -55,14 +56,14 @@ class Axis:
     def whole(self) -> bool:
         """Whether there is one window and it is the whole axis."""
         return (self.out == 1 and self.kernel == self.size and self.padding == 0 and self.dilation == 1
-                and self.expand == 1 and self.table is None)
+                and self.phases == 1 and self.table is None)
 
     def links(self, repeats: bool) -> tuple[tuple[int, int], ...]:
         """The narrow windows that this wide one is a chain of (see `chain`); none where folding tap by tap is cheaper.
 
         A chain is computed at every element, whatever the stride.
         """
-        if self.table is not None or self.extent > 4 * self.size + 64:
+        if self.table is not None or self.phases > 1 or self.extent > 4 * self.size + 64:
             return ()
         cost, links = chain(self.kernel, repeats)
         return links if len(links) > 1 and 1.1 * cost * self.stride < self.kernel + PASS else ()
@@ -72,28 +73,24 @@ class Axis:
         """Whether some window has no element. Only a dilation beyond the input leaves such gaps."""
         return self.dilation > self.size and bool(np.any(counted(self, padded=False) <= 0))
 
-    def adjoint(self, last: bool) -> Axis:
-        """The axis of the gradient: which windows each element was in.
+    def adjoint(self) -> Axis:
+        """The axis of the gradient: the windows that each element was in.
 
-        The gradient of a sum over windows is itself a sum over windows of the outputs' gradient. Along the last axis
-        outputs are spread out to where their windows began, which makes a rule of it for every stride.
+        The gradient of a sum over windows is itself a sum over the outputs' gradient: over windows where these are 1
+        apart; otherwise element i was in ``ceil((kernel - i % stride) / stride)`` of them, which makes as many phases.
         """
-        if last or self.stride == 1:
-            return Axis((self.out - 1) * self.stride + 1, self.size, self.kernel, 1, self.extent - 1 - self.padding,
-                        0, self.dilation, self.stride)
+        if self.stride == 1:
+            return Axis(self.out, self.size, self.kernel, 1, self.extent - 1 - self.padding, 0, self.dilation)
         if self.dilation == 1:
-            place = np.arange(self.size, dtype=np.int64) + self.padding
-            first = np.maximum(0, -((self.kernel - 1 - place) // self.stride))
-            count = np.maximum(0, np.minimum(self.out - 1, place // self.stride) - first + 1)
-        else:
-            first = np.full(self.size, self.out, np.int64)
-            count = np.zeros(self.size, np.int64)
-            outputs = np.arange(self.out, dtype=np.int64)
-            for tap in range(self.kernel):
-                reached = outputs * self.stride - self.padding + tap * self.dilation
-                inside = (reached >= 0) & (reached < self.size)
-                count[reached[inside]] += 1
-                first[reached[inside]] = np.minimum(first[reached[inside]], outputs[inside])
+            return Axis(self.out, self.size, self.kernel, 1, self.padding, phases=self.stride)
+        first = np.full(self.size, self.out, np.int64)
+        count = np.zeros(self.size, np.int64)
+        outputs = np.arange(self.out, dtype=np.int64)
+        for tap in range(self.kernel):
+            reached = outputs * self.stride - self.padding + tap * self.dilation
+            inside = (reached >= 0) & (reached < self.size)
+            count[reached[inside]] += 1
+            first[reached[inside]] = np.minimum(first[reached[inside]], outputs[inside])
         step = self.dilation // int(np.gcd(self.stride, self.dilation))
         return Axis(self.out, self.size, max(1, int(count.max())), dilation=step, table=(first, count))
 
@@ -201,6 +198,4 @@ def regular(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, 
 @lru_cache(maxsize=1024)
 def adjoint(windows: Windows) -> Windows:
     """The windows of the gradient. Along an axis that is one window all gradients are the same: it keeps length 1."""
-    axes = windows.axes
-    return Windows(tuple(batch(1) if axis.whole else axis.adjoint(last=i == len(axes) - 1)
-                         for i, axis in enumerate(axes)))
+    return Windows(tuple(batch(1) if axis.whole else axis.adjoint() for axis in windows.axes))

@@ -25,6 +25,26 @@ cdef inline Window window(const Axis* axis, Py_ssize_t i) noexcept nogil:
     return w
 
 
+cdef inline Axis phase_of(const Axis* axis, Py_ssize_t r) noexcept nogil:
+    """Windows one element apart: window q makes result q * phases + r - padding."""
+    cdef Axis p
+    memset(&p, 0, sizeof(Axis))
+    p.size, p.out, p.stride, p.dilation, p.phases = axis.size, axis.out, 1, 1, 1
+    p.kernel = max(ceil_div(axis.kernel - r, axis.phases), 0)
+    p.padding = p.kernel - 1
+    return p
+
+
+cdef inline Py_ssize_t first_turn(const Axis* axis, Py_ssize_t i) noexcept nogil:
+    """The windows of an axis with phases that make result i and those after it begin with this one ..."""
+    return (i + axis.padding) / axis.phases
+
+
+cdef inline Py_ssize_t end_turn(const Axis* axis, Py_ssize_t i) noexcept nogil:
+    """... and those that make results before i end before this one."""
+    return (i - 1 + axis.padding) / axis.phases + 1
+
+
 cdef inline bint single(const Axis* axis) noexcept nogil:
     """Whether the windows are the single elements, in order."""
     return axis.first == NULL and axis.kernel == 1 and axis.stride == 1 and axis.size == axis.out
@@ -33,7 +53,7 @@ cdef inline bint single(const Axis* axis) noexcept nogil:
 cdef inline bint covered(const Axis* axis) noexcept nogil:
     """Whether there is one window, and it is the whole axis."""
     return (axis.first == NULL and axis.out == 1 and axis.kernel == axis.size and axis.padding == 0
-            and axis.dilation == 1 and axis.expand == 1)
+            and axis.dilation == 1 and axis.phases == 1)
 
 
 cdef inline Py_ssize_t alike(const Axis* axis, Py_ssize_t i, Py_ssize_t end) noexcept nogil:
@@ -60,7 +80,10 @@ cdef inline Py_ssize_t span(const Axis* axis, Py_ssize_t windows) noexcept nogil
 cdef void reach(const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t* lo, Py_ssize_t* hi) noexcept nogil:
     """The inputs [lo, hi) that the windows [i0, i1) read; none, where a gradient reached nothing."""
     cdef Py_ssize_t i
-    if axis.first == NULL:
+    if axis.phases > 1:
+        lo[0] = max(ceil_div(i0 + axis.padding - axis.kernel + 1, axis.phases), 0)
+        hi[0] = min(axis.size, end_turn(axis, i1))
+    elif axis.first == NULL:
         lo[0] = i0 * axis.stride - axis.padding
         hi[0] = min(axis.size, lo[0] + span(axis, i1 - i0))
         lo[0] = max(lo[0], 0)

@@ -18,7 +18,9 @@ cdef struct Axis:
     # ... or, from a table, count[i] taps from first[i] on, dilation apart.
     const int64_t* first
     const int64_t* count
-    Py_ssize_t expand       # the input's elements stand this far apart, with zeros between
+    # ... or, with more than one phase, result i sums the elements whose windows it was in: that of element m is the
+    # kernel results from m * phases - padding on.
+    Py_ssize_t phases
     const int64_t* link     # a wide window is a chain of narrow ones: pairs (taps, step), see windows.chain
     Py_ssize_t links        # or none
 
@@ -44,6 +46,7 @@ cdef struct Array:
 
 cdef enum Way:              # how the windows along a row are reduced
     GROUPED                 # tap by tap, those at the ends apart from those that reach over no end
+    PHASED                  # so, phase by phase; then the phases take turns
     PADDED                  # tap by tap, over rows with padding between them
     SLIDE                   # by a chain of narrow windows, over rows with padding between them
 

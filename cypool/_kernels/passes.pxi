@@ -27,6 +27,12 @@ cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssi
     return g
 
 
+cdef inline Block moved(const Job* job, Block x, Py_ssize_t elements) noexcept nogil:
+    x.value = at(x.value, elements, job.rows.size)
+    x.tap = at(x.tap, elements, job.rows.size)
+    return x
+
+
 cdef inline Py_ssize_t spare(const Job* job, Block x) noexcept nogil:
     """Elements behind a block that may be touched."""
     return (SPARE - VECTOR) / job.rows.size if x.buffer >= 0 else 0
@@ -41,9 +47,18 @@ cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t 
     Vectors lie x_pitch and y_pitch apart along the axis, lines x_line and y_line apart. `spill`: vectors of y may be
     written beyond their end.
     """
-    cdef Py_ssize_t i = i0, end, xi, yi, size = job.rows.size
+    cdef Py_ssize_t i = i0, end, xi, yi, r, q0, size = job.rows.size
     cdef Window w
+    cdef Axis phase
     cdef Grid g
+    if axis.phases > 1:
+        for r in range(axis.phases):
+            phase = phase_of(axis, r)
+            q0 = ceil_div(i0 + axis.padding - r, axis.phases)
+            yi = q0 * axis.phases + r - axis.padding - i0
+            fold_axis(job, &phase, q0, ceil_div(i1 + axis.padding - r, axis.phases), in0, x, x_pitch,
+                      moved(job, y, yi * y_pitch), y_pitch * axis.phases, lines, x_line, y_line, n, ordinal, spill)
+        return
     while i < i1:
         end = alike(axis, i, i1)
         w = window(axis, i)
@@ -115,7 +130,7 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     y.row = columns
     y.plane = rows * columns
     fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal,
-              alike(axis, t.d0, t.d1) == t.d1)
+              axis.phases == 1 and alike(axis, t.d0, t.d1) == t.d1)
     return y
 
 

@@ -6,7 +6,7 @@ cdef class Plan:
 
     Parameters
     ----------
-    axes : three sequences ``(size, out, kernel, stride, padding, dilation, expand, links, first, count)`` for d, h, w
+    axes : three sequences ``(size, out, kernel, stride, padding, dilation, phases, links, first, count)`` for d, h, w
         ``links`` is an int64 array of pairs; ``first`` and ``count`` are int64 arrays, or None where the rule holds.
     divisor : three sequences ``(size, kernel, stride, padding, after, dilation, padded)``, a number, or None
     divide_source : whether the divisor belongs to the input's elements (a gradient) instead of the windows
@@ -41,7 +41,7 @@ cdef class Plan:
         self.tables = []
         for i in range(3):
             (job.axis[i].size, job.axis[i].out, job.axis[i].kernel, job.axis[i].stride, job.axis[i].padding,
-             job.axis[i].dilation, job.axis[i].expand) = axes[i][:7]
+             job.axis[i].dilation, job.axis[i].phases) = axes[i][:7]
             links = axes[i][7]
             job.axis[i].links = links.shape[0]
             if links.shape[0] > 0:
@@ -102,7 +102,7 @@ cdef class Plan:
                 job.offset = &self.offsets[0]
         merge_axes(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
-                        and not job.divide_source and job.axis[2].expand == 1)
+                        and not job.divide_source)
         job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
                         and (job.rows.floating or not job.divided))
         if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
@@ -110,9 +110,8 @@ cdef class Plan:
                 and job.axis[0].kernel * job.axis[1].kernel > 1):
             job.y.direct, job.y.streamed = False, True
         choose_tiles(&job, threads)
-        if not job.whole and job.rows.floating and (self.reduction == MAX or self.reduction == MIN) and looks(&job):
-            blind = job
-            choose_rows(&blind.rows, self.element, BLIND + self.reduction)
+        blind = job
+        if looks(&job) and choose_rows(&blind.rows, self.element, BLIND + self.reduction):
             job.blind = &blind
         with nogil:
             run_job(&job, threads)
@@ -124,7 +123,7 @@ cdef bint looks(const Job* job) noexcept:
     for i in range(3):
         read *= job.axis[i].stride
         saved += job.axis[i].kernel - 1
-    return saved > 5 * read
+    return not job.whole and job.rows.floating and saved * (3 if job.rows.taps else 1) > 5 * read
 
 
 cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:
@@ -167,7 +166,7 @@ cdef void deal_out_channels(Job* job) noexcept:
 
 cdef inline void unused(Axis* axis) noexcept:
     memset(axis, 0, sizeof(Axis))
-    axis.size = axis.out = axis.kernel = axis.stride = axis.dilation = axis.expand = 1
+    axis.size = axis.out = axis.kernel = axis.stride = axis.dilation = axis.phases = 1
 
 
 cdef void merge_covered(Job* job) noexcept:
@@ -180,7 +179,7 @@ cdef void merge_covered(Job* job) noexcept:
         columns = w.size
         if covered(h):
             h.stride, h.links = h.kernel, 0
-        if not covered(w) or h.first != NULL or h.expand > 1 or columns > 1 and (
+        if not covered(w) or h.first != NULL or h.phases > 1 or columns > 1 and (
                 h.dilation > 1 or h.kernel > 4 * h.stride) or h.size > 1 and (
                 columns > 1 and job.x.h != columns * job.x.w or job.index_width == 8 and job.plane_h != columns):
             return

@@ -20,6 +20,10 @@ cdef struct BlindMax:
     char tag
 cdef struct BlindMin:
     char tag
+cdef struct BlindArgMax:
+    char tag
+cdef struct BlindArgMin:
+    char tag
 cdef struct OmitMax:
     char tag
 cdef struct OmitMin:
@@ -38,6 +42,8 @@ ctypedef fused Reduction:
     ArgMin
     BlindMax
     BlindMin
+    BlindArgMax
+    BlindArgMin
     OmitMax
     OmitMin
     OmitArgMax
@@ -46,6 +52,8 @@ ctypedef fused Reduction:
 ctypedef fused Arg:
     ArgMax
     ArgMin
+    BlindArgMax
+    BlindArgMin
     OmitArgMax
     OmitArgMin
 
@@ -76,6 +84,26 @@ cdef inline Element reduce(Element a, Element b, const Reduction* r) noexcept no
         return b if b != b else m
 
 
+cdef inline bint beats_in_order(Element b, Element a, const Reduction* r) noexcept nogil:
+    """`beats` where b's ordinal is above a's."""
+    if Element is Wide:
+        return 0
+    elif Reduction is ArgMax:
+        return (b > a) | (b != b)
+    elif Reduction is ArgMin:
+        return (b < a) | (b != b)
+    elif Reduction is OmitArgMax:
+        return (b > a) | ((a != a) & (b == b))
+    elif Reduction is OmitArgMin:
+        return (b < a) | ((a != a) & (b == b))
+    elif Reduction is BlindArgMax:
+        return b > a
+    elif Reduction is BlindArgMin:
+        return b < a
+    else:
+        return 0
+
+
 cdef inline bint beats(Element b, Element b_tap, Element a, Element a_tap, const Reduction* r) noexcept nogil:
     """Whether b is chosen over a: larger (smaller), or equal and earlier. Of two NaN the later one is
     chosen where NaN wins (as PyTorch does), the earlier one where it is missing."""
@@ -85,6 +113,10 @@ cdef inline bint beats(Element b, Element b_tap, Element a, Element a_tap, const
         return (b > a) | ((b == a) & (b_tap < a_tap)) | ((b != b) & ((a == a) | (b_tap > a_tap)))
     elif Reduction is ArgMin:
         return (b < a) | ((b == a) & (b_tap < a_tap)) | ((b != b) & ((a == a) | (b_tap > a_tap)))
+    elif Reduction is BlindArgMax:
+        return (b > a) | ((b >= a) & (b_tap < a_tap))
+    elif Reduction is BlindArgMin:
+        return (b < a) | ((b <= a) & (b_tap < a_tap))
     elif Reduction is OmitArgMax:
         return (b > a) | ((b == a) & (b_tap < a_tap)) | ((a != a) & ((b == b) | (b_tap < a_tap)))
     elif Reduction is OmitArgMin:
@@ -104,7 +136,8 @@ cdef inline Element identity(Element tag, const Reduction* r) noexcept nogil:
             return NAN
         else:
             return 0
-    elif Reduction is Max or Reduction is ArgMax or Reduction is BlindMax:
+    elif (Reduction is Max or Reduction is ArgMax or Reduction is BlindMax
+            or Reduction is BlindArgMax):
         if Element is float or Element is double:
             return -INFINITY
         elif Element is int8_t:

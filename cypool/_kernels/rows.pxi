@@ -35,14 +35,21 @@ cdef extern from *:
     #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, \
         14 + o, 16 + o, 18 + o, 20 + o, 22 + o, 24 + o, 26 + o, 28 + o, 30 + o)
     #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
+    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 16 + o, 1 + o, 17 + o, 2 + o, 18 + o, 3 + o, \
+        19 + o, 4 + o, 20 + o, 5 + o, 21 + o, 6 + o, 22 + o, 7 + o, 23 + o)
+    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 8 + o, 1 + o, 9 + o, 2 + o, 10 + o, 3 + o, 11 + o)
     #elif defined(__AVX2__)
     #define CYPOOL_LANES 32
     #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
     #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
+    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 8 + o, 1 + o, 9 + o, 2 + o, 10 + o, 3 + o, 11 + o)
+    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 4 + o, 1 + o, 5 + o)
     #else
     #define CYPOOL_LANES 16
     #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
     #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o)
+    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 4 + o, 1 + o, 5 + o)
+    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o)
     #endif
     #define CYPOOL_HALVE(number, shuffle) { \
         typedef number Lanes __attribute__((vector_size(CYPOOL_LANES))); \
@@ -54,6 +61,24 @@ cdef extern from *:
             a = odd ? shuffle(a, b, 1) : shuffle(a, b, 0); \
             memcpy(y + i, &a, CYPOOL_LANES); \
         } }
+    #define CYPOOL_ZIP(number, shuffle) { \
+        typedef number Lanes __attribute__((vector_size(CYPOOL_LANES))); \
+        int i; \
+        for (i = 0; i < 64; i += CYPOOL_LANES) { \
+            Lanes va, vb, low, high; \
+            memcpy(&va, a + i, CYPOOL_LANES); \
+            memcpy(&vb, b + i, CYPOOL_LANES); \
+            low = shuffle(va, vb, 0); \
+            high = shuffle(va, vb, CYPOOL_LANES / 2 / (int) sizeof(number)); \
+            memcpy(y + 2 * i, &low, CYPOOL_LANES); \
+            memcpy(y + 2 * i + CYPOOL_LANES, &high, CYPOOL_LANES); \
+        } }
+    #define CYPOOL_TURNS(number) { \
+        int i; \
+        for (i = 0; i < 64 / (int) sizeof(number); i++) { \
+            memcpy(y + 2 * i * sizeof(number), a + i * sizeof(number), sizeof(number)); \
+            memcpy(y + (2 * i + 1) * sizeof(number), b + i * sizeof(number), sizeof(number)); \
+        } }
     #define CYPOOL_PICK(number) { \
         int i; \
         for (i = 0; i < 64 / (int) sizeof(number); i++) \
@@ -63,7 +88,9 @@ cdef extern from *:
     #else
     #define cypool_inline static inline
     #undef CYPOOL_HALVE
+    #undef CYPOOL_ZIP
     #define CYPOOL_HALVE(number, shuffle) CYPOOL_PICK(number)
+    #define CYPOOL_ZIP(number, shuffle) CYPOOL_TURNS(number)
     #endif
     cypool_inline void cypool_halve(char *y, const char *x, int odd, int size) {
         if (size == 4) CYPOOL_HALVE(unsigned int, CYPOOL_HALF_4)
@@ -71,10 +98,18 @@ cdef extern from *:
         else if (size == 2) CYPOOL_PICK(unsigned short)
         else CYPOOL_PICK(unsigned char)
     }
+    /* 64 bytes of a and of b in turn. */
+    cypool_inline void cypool_zip(char *y, const char *a, const char *b, int size) {
+        if (size == 4) CYPOOL_ZIP(unsigned int, CYPOOL_ZIP_4)
+        else if (size == 8) CYPOOL_ZIP(unsigned long long, CYPOOL_ZIP_8)
+        else if (size == 2) CYPOOL_TURNS(unsigned short)
+        else CYPOOL_TURNS(unsigned char)
+    }
     """
     const Py_ssize_t NO_SPILL "CYPOOL_NO_SPILL"
     const Py_ssize_t PY_SSIZE_T_MAX
     void halve "cypool_halve"(char* y, const char* x, int odd, int size) noexcept nogil
+    void zip_two "cypool_zip"(char* y, const char* a, const char* b, int size) noexcept nogil
 
 
 cdef inline Grid line(Py_ssize_t n) noexcept nogil:
@@ -139,6 +174,8 @@ cdef inline void fold_lanes(Element* y, Element* y_tap, const Element* x, const 
     cdef Element lane_tap[VECTOR]
     cdef Element more[VECTOR]
     cdef Element more_tap[VECTOR]
+    cdef Element best[VECTOR]
+    cdef Element best_tap[VECTOR]
     cdef Element shift
     cdef bint better
     take(lane, x, stride, lanes)
@@ -162,10 +199,16 @@ cdef inline void fold_lanes(Element* y, Element* y_tap, const Element* x, const 
                     take(more_tap, x_tap + j * step, stride, lanes)
                     for i in range(lanes):
                         more_tap[i] += shift
+                for i in range(lanes):              # not in place: compilers would store those alone that are better
+                    if x_tap == NULL:
+                        better = beats_in_order(more[i], lane[i], r)
+                    else:
+                        better = beats(more[i], more_tap[i], lane[i], lane_tap[i], r)
+                    best[i] = more[i] if better else lane[i]
+                    best_tap[i] = more_tap[i] if better else lane_tap[i]
                 for i in range(lanes):
-                    better = beats(more[i], more_tap[i], lane[i], lane_tap[i], r)
-                    lane[i] = more[i] if better else lane[i]
-                    lane_tap[i] = more_tap[i] if better else lane_tap[i]
+                    lane[i] = best[i]
+                    lane_tap[i] = best_tap[i]
             for i in range(lanes):
                 y_tap[i] = lane_tap[i]
     else:
@@ -647,15 +690,52 @@ cdef void replace_nan(Element* x, bint flag, Py_ssize_t n) noexcept nogil:
                 x[i] = 0 if x[i] != x[i] else x[i]
 
 
-cdef void spread(Element* y, const Element* x, Py_ssize_t stride, Py_ssize_t inner, Py_ssize_t n) noexcept nogil:
-    """y[i * stride] = x[i] for n blocks of inner elements."""
-    cdef Py_ssize_t i
-    if inner == 1:
-        for i in range(n):
-            y[i * stride] = x[i]
+cdef inline void zip_vectors(Element* y, const Element* const* x, Py_ssize_t phases, Py_ssize_t i) noexcept nogil:
+    """As many vectors as there are phases: of two, or of four, elements from i on in turn."""
+    cdef Py_ssize_t width = VECTOR // sizeof(Element)
+    cdef Element even[2 * VECTOR]
+    cdef Element odd[2 * VECTOR]
+    if phases == 2:
+        zip_two(<char*> y, <const char*> (x[0] + i), <const char*> (x[1] + i), sizeof(Element))
     else:
-        for i in range(n):
-            memcpy(y + i * stride * inner, x + i * inner, inner * sizeof(Element))
+        zip_two(<char*> even, <const char*> (x[0] + i), <const char*> (x[2] + i), sizeof(Element))
+        zip_two(<char*> odd, <const char*> (x[1] + i), <const char*> (x[3] + i), sizeof(Element))
+        zip_two(<char*> y, <const char*> even, <const char*> odd, sizeof(Element))
+        zip_two(<char*> (y + 2 * width), <const char*> (even + width), <const char*> (odd + width), sizeof(Element))
+
+
+cdef void interleave(Element* y, const Element* first, const Element* second, Py_ssize_t firsts, Py_ssize_t phases,
+                     Py_ssize_t skip, Py_ssize_t n) noexcept nogil:
+    """n results of which each phase makes one in turn, without the first `skip`; `firsts` phases take theirs from one
+    row, the others from a second, both to be read in whole vectors."""
+    cdef Py_ssize_t i = 0, r, head, turns, width = VECTOR // sizeof(Element)
+    cdef const Element* x[4]
+    cdef const Element* row
+    cdef Element last[4 * VECTOR]
+    while i < n and (i + skip) % phases:
+        y[i] = (first if (i + skip) % phases < firsts else second)[(i + skip) // phases]
+        i += 1
+    head = (i + skip) // phases
+    turns = (n - i) // phases
+    y += i
+    n -= i
+    i = 0
+    if Element is not Wide and (phases == 2 or phases == 4):
+        for r in range(phases):
+            x[r] = (first if r < firsts else second) + head
+        while i + width <= turns:
+            zip_vectors(y + i * phases, x, phases, i)
+            i += width
+        if i < turns:
+            zip_vectors(last, x, phases, i)
+            memcpy(y + i * phases, last, (turns - i) * phases * sizeof(Element))
+    else:
+        for r in range(phases):
+            row = (first if r < firsts else second) + head
+            for i in range(turns):
+                y[phases * i + r] = row[i]
+    for i in range(turns * phases, n):
+        y[i] = (first if i - turns * phases < firsts else second)[head + turns]
 
 
 cdef void ordinals(char* y, const Element* tap, Py_ssize_t n, int width) noexcept nogil:
@@ -686,7 +766,8 @@ ctypedef void (*Fill)(char*, char*, const Grid*, const void*) noexcept nogil
 ctypedef void (*Divide)(char*, const Grid*) noexcept nogil
 ctypedef bint (*HasNaN)(const char*, const Grid*) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
-ctypedef void (*Move)(char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+ctypedef void (*Interleave)(char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                           Py_ssize_t) noexcept nogil
 ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
 
 
@@ -703,7 +784,7 @@ cdef struct Rows:           # the row loops of one element under one reduction
     Divide divide
     HasNaN has_nan
     ReplaceNaN replace_nan
-    Move spread
+    Interleave interleave
     Ordinals ordinals
 
 
@@ -720,14 +801,14 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.divide = <Divide> divide[Element]
     rows.has_nan = <HasNaN> has_nan[Element]
     rows.replace_nan = <ReplaceNaN> replace_nan[Element]
-    rows.spread = <Move> spread[Element]
+    rows.interleave = <Interleave> interleave[Element]
     rows.ordinals = <Ordinals> ordinals[Element]
 
 
 # `dispatch.REDUCTIONS` and `dispatch.ELEMENTS` in Python hold the same tables.
 cdef enum:
     MAX, MIN, SUM, ARG_MAX, ARG_MIN, OMIT_MAX, OMIT_MIN, OMIT_ARG_MAX, OMIT_ARG_MIN
-    BLIND = 100             # what MAX and MIN become where no NaN is
+    BLIND = 100             # what they become where no NaN is
 
 cdef enum:
     WIDE = 12               # the element beyond the storage codes
@@ -757,6 +838,10 @@ cdef inline bint specialise_order(Rows* rows, Element* e, int reduction) noexcep
             specialise(rows, e, <BlindMax*> NULL)
         elif reduction == BLIND + MIN:
             specialise(rows, e, <BlindMin*> NULL)
+        elif reduction == BLIND + ARG_MAX:
+            specialise(rows, e, <BlindArgMax*> NULL)
+        elif reduction == BLIND + ARG_MIN:
+            specialise(rows, e, <BlindArgMin*> NULL)
         else:
             return 0
     else:

@@ -91,26 +91,16 @@ cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_
 
 
 cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
-    """The tile's columns of one input row, divided and spread out where the job says so."""
-    cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t size = job.rows.size
-    cdef Py_ssize_t i0 = ceil_div(t.in_w, axis.expand)
-    cdef Py_ssize_t i1 = ceil_div(t.in_w1, axis.expand)
-    cdef const char* x = (job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + i0 * job.x.w)
-    cdef char* run = y if axis.expand == 1 else s.value[BUFFERS - 1]
-    cdef Grid g
+    """The tile's columns of one input row, divided where the job says so."""
+    cdef Grid g = line((t.in_w1 - t.in_w) * job.inner)
     cdef double by
-    if i1 > i0:
-        load_run(job, s, run, x, i1 - i0, job.x.w)
+    if t.in_w1 > t.in_w:
+        load_run(job, s, y, job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + t.in_w * job.x.w,
+                 t.in_w1 - t.in_w, job.x.w)
         if job.divide_source and job.fixed_divisor == 0:
-            g = line((i1 - i0) * job.inner)
             by = row_divisor(job, d, h)
-            g.by, g.counts = &by, count_row(job, s, i0, i1)
-            job.rows.divide(run, &g)
-    if axis.expand > 1:
-        memset(y, 0, (t.in_w1 - t.in_w) * job.inner * size)
-        if i1 > i0:
-            job.rows.spread(y + (i0 * axis.expand - t.in_w) * job.inner * size, run, axis.expand, job.inner, i1 - i0)
+            g.by, g.counts = &by, count_row(job, s, t.in_w, t.in_w1)
+            job.rows.divide(y, &g)
 
 
 cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogil:
@@ -128,8 +118,8 @@ cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogi
     block.buffer = 0
     block.row = (t.in_w1 - t.in_w) * job.inner
     block.plane = (t.in_h1 - t.in_h) * block.row
-    if (job.axis[2].expand == 1 and not (job.divide_source and job.fixed_divisor == 0) and block.row == job.axis[2].size * job.inner
-            and job.x.h == job.axis[2].size * job.x.w):
+    if (not (job.divide_source and job.fixed_divisor == 0)
+            and block.row == job.axis[2].size * job.inner and job.x.h == job.axis[2].size * job.x.w):
         for d in range(t.in_d, t.in_d1):            # the rows of a plane follow each other
             load_run(job, s, block.value + (d - t.in_d) * block.plane * size,
                      job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + t.in_h * job.x.h,

@@ -8,6 +8,8 @@ cdef enum:
 
 cdef inline Py_ssize_t reached(const Axis* axis, Py_ssize_t windows) noexcept nogil:
     """Positions that so many neighbouring windows reach at most, padding included."""
+    if axis.phases > 1:
+        return min(axis.size, (windows + axis.kernel) / axis.phases + 2)
     return span(axis, windows) if axis.first == NULL else axis.size
 
 
@@ -24,7 +26,11 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     cdef Py_ssize_t most
     if job.way == GROUPED:
         columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
+    elif job.way == PHASED:
+        columns += job.axis[2].kernel / job.axis[2].phases
     columns = rounded(max(columns, w) * job.inner * job.rows.size) / job.rows.size + job.axis[2].stride + job.inner
+    if job.way == PHASED:
+        columns *= 2                                # of both sorts
     most = max(d * h, d * in_h) * columns
     if job.axis[0].links > 0:
         most = max(most, span(&job.axis[0], d) * in_h * columns)

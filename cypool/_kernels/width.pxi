@@ -24,15 +24,16 @@ cdef inline int64_t flat_origin(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_s
             + origin_of(&job.axis[2], w))
 
 
-cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h, const char* tap) noexcept nogil:
-    """Ordinals become what the caller asked for."""
+cdef void write_index(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows,
+                      const char* tap) noexcept nogil:
+    """Ordinals become what the caller asked for; several rows at once if they are whole and bytes or words."""
     cdef Py_ssize_t i, c, plane = t.a if job.channels > job.inner else t.a * job.b + t.b
     cdef Py_ssize_t row = ((plane * job.axis[0].out + d) * job.axis[1].out + h) * job.axis[2].out + t.w0
     cdef char* out = job.index + row * job.channels * job.index_width
     cdef int64_t* flat
     cdef int64_t base
     if job.channels == job.inner:
-        job.rows.ordinals(out, tap, (t.w1 - t.w0) * job.inner, job.index_width)
+        job.rows.ordinals(out, tap, rows * (t.w1 - t.w0) * job.inner, job.index_width)
     else:
         out += t.b * job.inner * job.index_width
         for i in range(t.w1 - t.w0):
@@ -122,15 +123,21 @@ cdef inline bint divided_on_the_way(const Job* job) noexcept nogil:
 
 cdef void finish(const Job* job, Scratch* s, const Tile* t, Block y) noexcept nogil:
     """Divide, convert and write the reduced rows of a tile, unless they are where they belong."""
-    cdef Py_ssize_t d, h
+    cdef Py_ssize_t d, h, columns = t.w1 - t.w0, together = 1
     if job.divided and job.rows.floating and not divided_on_the_way(job):
         divide_rows(job, s, t, y, t.w0, t.w1)
     if y.buffer >= 0:
         write_rows(job, s, t, y)
     if job.index_width:
+        if (columns == job.axis[2].out and y.row == columns * job.inner and job.channels == job.inner
+                and job.index_width < 8):
+            together = t.h1 - t.h0
         for d in range(t.d0, t.d1):
-            for h in range(t.h0, t.h1):
-                write_index(job, t, d, h, at(y.tap, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size))
+            h = t.h0
+            while h < t.h1:
+                write_index(job, t, d, h, together,
+                            at(y.tap, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size))
+                h += together
 
 
 cdef void fold_width(const Job* job, Scratch* s, const Tile* t, Py_ssize_t first, Py_ssize_t windows, Py_ssize_t taps,
@@ -160,12 +167,6 @@ cdef void fold_width(const Job* job, Scratch* s, const Tile* t, Py_ssize_t first
             job.rows.fill(at(y.value, plane * y.plane, size), at(y.tap, plane * y.plane, size), &g, job.policy)
 
 
-cdef inline Block moved(const Job* job, Block x, Py_ssize_t elements) noexcept nogil:
-    x.value = at(x.value, elements, job.rows.size)
-    x.tap = at(x.tap, elements, job.rows.size)
-    return x
-
-
 cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
     """Width, windows alike at once: no padding needed."""
     cdef const Axis* axis = &job.axis[2]
@@ -191,6 +192,46 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
         else:
             fold_width(job, s, t, i, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
         i = end
+    finish(job, s, t, y)
+
+
+cdef void reduce_phased(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, a gradient: windows one element apart, then a result of each phase in turn. There are two sorts of phases
+    at most, those whose windows have one element more and those whose have one less."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t rows = t.h1 - t.h0, planes = t.d1 - t.d0, columns = t.w1 - t.w0, d, h
+    cdef Py_ssize_t size = job.rows.size, q0 = first_turn(axis, t.w0), windows = end_turn(axis, t.w1) - q0
+    cdef Py_ssize_t skip = t.w0 + axis.padding - q0 * axis.phases
+    cdef Py_ssize_t taps = ceil_div(axis.kernel, axis.phases), firsts = axis.kernel % axis.phases
+    cdef Block y = result_block(job, s, t, x.buffer), more = x, less
+    cdef Grid g
+    if job.inner > 1:
+        for d in range(planes):
+            fold_axis(job, axis, t.w0, t.w1, t.in_w, moved(job, x, d * x.plane), job.inner,
+                      moved(job, y, d * y.plane), job.inner, rows, x.row, y.row, job.inner, 0, False)
+        finish(job, s, t, y)
+        return
+    if taps > 1 or x.buffer < 0:                    # the caller's rows must not be read beyond their end
+        more = fresh_block(job, s, x.buffer, y.buffer)
+        more.row, more.plane = t.pitch, rows * t.pitch
+        g = grid_of(windows, rows, x.row, more.row, planes, x.plane, more.plane, spare(job, x), spare(job, more))
+        job.rows.fold(more.value, NULL, x.value, NULL, taps, 1, 1, &g, 0, 0, job.policy)
+    less = moved(job, x, 1)
+    if firsts == 0:
+        firsts = axis.phases
+    elif taps != 2 or x.buffer < 0:
+        less = moved(job, fresh_block(job, s, x.buffer, y.buffer), planes * rows * t.pitch)         # behind the others
+        less.row, less.plane = t.pitch, rows * t.pitch
+        g = grid_of(windows, rows, x.row, less.row, planes, x.plane, less.plane, spare(job, x), spare(job, less))
+        if taps == 1:                               # results in no window
+            job.rows.fill(less.value, NULL, &g, job.policy)
+        else:
+            job.rows.fold(less.value, NULL, at(x.value, 1, size), NULL, taps - 1, 1, 1, &g, 0, 0, job.policy)
+    for d in range(planes):
+        for h in range(rows):
+            job.rows.interleave(at(y.value, d * y.plane + h * y.row, size),
+                                at(more.value, d * more.plane + h * more.row, size),
+                                at(less.value, d * less.plane + h * less.row, size), firsts, axis.phases, skip, columns)
     finish(job, s, t, y)
 
 
@@ -237,6 +278,8 @@ cdef void slide_rows(const Job* job, Scratch* s, const Tile* t, Block x) noexcep
 cdef Way choose_way(const Job* job) noexcept nogil:
     """How the windows along a row are reduced. It follows from the windows alone: no result depends on tiles."""
     cdef const Axis* axis = &job.axis[2]
+    if axis.phases > 1:
+        return PHASED
     if axis.first != NULL:
         return GROUPED                              # irregular
     if job.inner >= 8 and axis.links == 0:
@@ -272,16 +315,21 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     reach(&job.axis[0], t.d0, t.d1, &t.in_d, &t.in_d1)
     reach(&job.axis[1], t.h0, t.h1, &t.in_h, &t.in_h1)
     reach(axis, t.w0, t.w1, &t.in_w, &t.in_w1)
-    t.left = t.right = 0
     t.pitch = columns = t.in_w1 - t.in_w
-    if job.way != GROUPED:
+    if job.way == PHASED and job.inner == 1:
+        origin = first_turn(axis, t.w0) - ceil_div(axis.kernel, axis.phases) + 1
+        t.pitch = end_turn(axis, t.w1) - origin
+    elif job.way == PADDED or job.way == SLIDE:
         origin = t.w0 * axis.stride - axis.padding
-        t.left = t.in_w - origin if columns > 0 else 0
-        t.pitch = max(span(axis, t.w1 - t.w0), t.left + columns)
-        t.right = t.pitch - t.left - columns
+        t.pitch = span(axis, t.w1 - t.w0)
+    else:
+        origin = t.in_w
+    t.left = t.in_w - origin if columns > 0 else 0
+    t.pitch = max(t.pitch, t.left + columns)
+    t.right = t.pitch - t.left - columns
     # rows of the height pass may be written in whole vectors, if they are in order or have the room for it
     whole = ceil_div(rounded(columns * job.inner * job.rows.size) / job.rows.size, job.inner)
-    t.spill = alike(&job.axis[1], t.h0, t.h1) == t.h1
+    t.spill = job.axis[1].phases == 1 and alike(&job.axis[1], t.h0, t.h1) == t.h1
     if not t.spill and job.way != SLIDE:
         t.pitch = max(t.pitch, whole)
         t.spill = True
@@ -297,6 +345,8 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     block = reduce_height(job, s, &t, block)
     if job.way == GROUPED:
         reduce_grouped(job, s, &t, block)
+    elif job.way == PHASED:
+        reduce_phased(job, s, &t, block)
     elif job.way == SLIDE:
         slide_rows(job, s, &t, block)
     else:
