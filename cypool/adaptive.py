@@ -1,4 +1,4 @@
-"""Global pooling: one number for each channel."""
+"""Pooling to a size: one number for each channel, or so many bins along each axis."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from cypool import arguments
-from cypool.dimensions import public
-from cypool.windowed import Array, Format, NanPolicy, add, choose, scatter, spread
+from cypool.dimensions import dimensions, plain, public, remembered
+from cypool.windowed import Array, Fit, Format, NanPolicy, add, add_in, choose, choose_in, fit, scatter, spread
+from cypool.windows import bins
 
 
 def dimension(name: str, ndim: int) -> int:
@@ -238,4 +239,280 @@ def global_avg_pool_backward(grad_output: ArrayLike, input_shape: Sequence[Suppo
     shape = arguments.shape("input_shape", input_shape)
     ndim = dimension("input_shape", len(shape))
     return spread(ndim, kept("grad_output", grad_output, ndim, data_format), shape,
-                  whole_window("input_shape", shape, data_format), "valid", data_format, out, num_threads)
+                  fit(*whole_window("input_shape", shape, data_format)), "valid", data_format, out, num_threads)
+
+
+# ---------------------------------------------------------------------------- bins
+
+OutputSize = SupportsIndex | Sequence[SupportsIndex | None] | None
+
+
+def fit_bins(output_size: Any) -> Fit:
+    """So many bins along each axis; None keeps an axis as it is."""
+    return lambda sizes: bins(sizes, arguments.output_size(output_size, sizes))
+
+
+def choose_bins(x: Any, ndim: int, which: str, output_size: Any, data_format: Any, nan_policy: Any, form: Any) -> Any:
+    """A call of adaptive max: see `windowed.choose_in`."""
+    return choose_in(x, ndim, which, fit_bins(output_size), data_format, nan_policy, form)
+
+
+def _adaptive_max_pool(ndim: int, x: ArrayLike, output_size: OutputSize, return_indices: bool = False, *,
+                       data_format: Format = "channels_first", nan_policy: NanPolicy = "propagate",
+                       out: Array | None = None, num_threads: int | None = None) -> Any:
+    """Max pooling to a given size: the largest element of each of ``output_size`` bins along each axis.
+
+    Along an axis of `size` elements bin ``i`` goes from ``floor(i * size / output_size)`` to
+    ``ceil((i + 1) * size / output_size)``, that element not counted. Bins share at most one element with the next if
+    there are no more of them than elements; otherwise elements repeat.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, {spatial}) or (C, {spatial})
+        Bool, integers or floats.
+    output_size : int, None, or a sequence of these
+        Bins along each axis, at least 0; None keeps the axis as it is.
+    return_indices : bool
+        Also return where in its plane each maximum was.
+    data_format, nan_policy, out, num_threads
+        As for :func:`cypool.max_pool{n}d`.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+    indices : ndarray of int64, only with `return_indices`
+        As those of :func:`cypool.max_pool{n}d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool{n}d`.
+
+    See Also
+    --------
+    adaptive_max_pool{n}d_backward, adaptive_avg_pool{n}d
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Spatial pyramid pooling in deep convolutional networks for visual
+       recognition", 2014: the bins of one level of a pyramid.
+
+    Examples
+    --------
+    {example}
+    """
+    return choose_bins(x, ndim, "max", output_size, data_format, nan_policy,
+                       np.int64 if arguments.flag("return_indices", return_indices) else None)
+
+
+def _adaptive_max_pool_backward(ndim: int, grad_output: ArrayLike, indices: ArrayLike,
+                                input_shape: Sequence[SupportsIndex], *, data_format: Format = "channels_first",
+                                out: Array | None = None, num_threads: int | None = None) -> Array:
+    """The gradient of :func:`adaptive_max_pool{n}d` with respect to its input: each goes to the bin's maximum.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output.
+    indices : array_like of int, shaped like grad_output
+        The forward's. Every one is checked.
+    input_shape : sequence of int
+        The forward's input shape.
+    data_format, out, num_threads
+        As for :func:`cypool.max_pool{n}d`.
+
+    Returns
+    -------
+    grad_input : ndarray
+        Of grad_output's dtype. Where bins chose the same element their gradients are added.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool{n}d_backward`.
+
+    See Also
+    --------
+    adaptive_max_pool{n}d
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Spatial pyramid pooling in deep convolutional networks for visual
+       recognition", 2014.
+
+    Examples
+    --------
+    {example}
+    """
+    return scatter(ndim, grad_output, indices, input_shape, data_format, out, num_threads)
+
+
+def _adaptive_avg_pool(ndim: int, x: ArrayLike, output_size: OutputSize, *, data_format: Format = "channels_first",
+                       nan_policy: NanPolicy = "propagate", dtype: DTypeLike | None = None, out: Array | None = None,
+                       num_threads: int | None = None) -> Any:
+    """Average pooling to a given size: the mean of each of ``output_size`` bins along each axis.
+
+    Along an axis of `size` elements bin ``i`` goes from ``floor(i * size / output_size)`` to
+    ``ceil((i + 1) * size / output_size)``, that element not counted; each is divided by its own number of elements.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C, {spatial}) or (C, {spatial})
+        Integers or floats.
+    output_size : int, None, or a sequence of these
+        Bins along each axis, at least 0; None keeps the axis as it is.
+    data_format, nan_policy, dtype, out, num_threads
+        As for :func:`cypool.avg_pool{n}d`.
+
+    Returns
+    -------
+    y : ndarray
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.avg_pool{n}d`.
+
+    See Also
+    --------
+    adaptive_avg_pool{n}d_backward, adaptive_max_pool{n}d, global_avg_pool
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Spatial pyramid pooling in deep convolutional networks for visual
+       recognition", 2014: the bins of one level of a pyramid.
+
+    Examples
+    --------
+    {example}
+    """
+    return add_in(x, ndim, fit_bins(output_size), "valid", data_format, nan_policy, dtype)
+
+
+def _adaptive_avg_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence[SupportsIndex], *,
+                                data_format: Format = "channels_first", out: Array | None = None,
+                                num_threads: int | None = None) -> Array:
+    """The gradient of :func:`adaptive_avg_pool{n}d` with respect to its input: each is shared by its bin's elements.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output; its spatial shape says how many bins there were.
+    input_shape : sequence of int
+        The forward's input shape.
+    data_format, out, num_threads
+        As for :func:`cypool.avg_pool{n}d`.
+
+    Returns
+    -------
+    grad_input : ndarray
+        Of grad_output's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.avg_pool{n}d_backward`.
+
+    See Also
+    --------
+    adaptive_avg_pool{n}d
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Spatial pyramid pooling in deep convolutional networks for visual
+       recognition", 2014.
+
+    Examples
+    --------
+    {example}
+    """
+    grad = arguments.array("grad_output", grad_output)
+    last = arguments.channels_last(data_format)
+    shape = arguments.batched_shape("grad_output", grad.shape, ndim)
+    outputs = shape[1:-1] if last else shape[2:]
+    return spread(ndim, grad, input_shape, lambda sizes: bins(sizes, outputs), "valid", data_format, out, num_threads)
+
+
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = dimensions(_adaptive_max_pool, remembered, (
+    """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_max_pool1d(np.array([[[1.0, 5.0, 2.0, 3.0, 4.0]]]), 3)
+    array([[[5., 5., 4.]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> y, indices = cypool.adaptive_max_pool2d(np.arange(15.0).reshape(1, 1, 3, 5), (1, 2), return_indices=True)
+    >>> y, indices
+    (array([[[[12., 14.]]]]), array([[[[12, 14]]]]))
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_max_pool3d(np.arange(27.0).reshape(1, 1, 3, 3, 3), (1, None, 1))
+    array([[[[[20.],
+              [23.],
+              [26.]]]]])
+    """))
+
+adaptive_max_pool1d_backward, adaptive_max_pool2d_backward, adaptive_max_pool3d_backward = dimensions(
+    _adaptive_max_pool_backward, plain, (
+        """
+    >>> import numpy as np
+    >>> import cypool
+    >>> y, indices = cypool.adaptive_max_pool1d(np.array([[[1.0, 5.0, 2.0, 3.0, 4.0]]]), 3, return_indices=True)
+    >>> cypool.adaptive_max_pool1d_backward(np.ones_like(y), indices, (1, 1, 5))
+    array([[[0., 2., 0., 0., 1.]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> y, indices = cypool.adaptive_max_pool2d(np.arange(6.0).reshape(1, 1, 2, 3), (1, 2), return_indices=True)
+    >>> cypool.adaptive_max_pool2d_backward(np.ones_like(y), indices, (1, 1, 2, 3))
+    array([[[[0., 0., 0.],
+             [0., 1., 1.]]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> y, indices = cypool.adaptive_max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), 1, return_indices=True)
+    >>> cypool.adaptive_max_pool3d_backward(y, indices, (1, 1, 2, 2, 2)).ravel()
+    array([0., 0., 0., 0., 0., 0., 0., 7.])
+    """))
+
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = dimensions(_adaptive_avg_pool, remembered, (
+    """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool1d(np.array([[[1.0, 5.0, 2.0, 3.0, 4.0]]]), 2)
+    array([[[2.66666667, 3.        ]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool2d(np.arange(15.0).reshape(1, 1, 3, 5), (None, 1))
+    array([[[[ 2.],
+             [ 7.],
+             [12.]]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool3d(np.arange(27.0).reshape(1, 1, 3, 3, 3), 1)
+    array([[[[[13.]]]]])
+    """))
+
+adaptive_avg_pool1d_backward, adaptive_avg_pool2d_backward, adaptive_avg_pool3d_backward = dimensions(
+    _adaptive_avg_pool_backward, plain, (
+        """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool1d_backward(np.ones((1, 1, 3)), (1, 1, 5))
+    array([[[0.5       , 0.83333333, 0.33333333, 0.83333333, 0.5       ]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool2d_backward(np.array([[[[4.0, 8.0]]]]), (1, 1, 1, 4))
+    array([[[[2., 2., 4., 4.]]]])
+    """, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> cypool.adaptive_avg_pool3d_backward(np.full((1, 1, 1, 1, 1), 8.0), (1, 1, 2, 2, 2)).ravel()
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
+    """))

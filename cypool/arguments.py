@@ -15,6 +15,8 @@ import numpy as np
 
 #: The largest size, stride, dilation or padding: products of two fit in 62 bits.
 LARGEST = 2**31 - 1
+#: Bins along an axis: each has an entry in a table.
+MOST_BINS = 2**26
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 NESTED = (list, tuple, range, np.ndarray)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -207,6 +209,21 @@ def per_axis(name: str, value: Any, ndim: int, least: int) -> tuple[int, ...]:
     if len(items) != ndim:
         raise ValueError(f"{name} must be an integer or {ndim} of them, one per spatial axis, got {show(value)}")
     return tuple(integer(name, item, least, value) for item in items)
+
+
+def output_size(value: Any, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The size asked for along each axis; None is the axis's own."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    items = list(value) if isinstance(value, NESTED) else [value] * len(sizes)
+    if len(items) != len(sizes):
+        raise ValueError(f"output_size must be an integer or None, or {len(sizes)} of these, one per spatial axis, "
+                         f"got {show(value)}")
+    outputs = tuple(size if item is None else integer("output_size", item, 0, value)
+                    for item, size in zip(items, sizes, strict=True))
+    if any(out > MOST_BINS and size != out for size, out in zip(sizes, outputs, strict=True)):
+        raise ValueError(f"output_size must be at most {MOST_BINS} where it is not the axis's own, got {show(value)}")
+    return outputs
 
 
 def pads(padding: Any, ndim: int) -> tuple[tuple[int, int], ...] | str:

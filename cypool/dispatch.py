@@ -178,8 +178,9 @@ def _axis_fields(axis: Axis, repeats: bool) -> tuple[Any, ...]:
             np.array(axis.links(repeats), np.int64).reshape(-1, 2), first, count)
 
 
-def _divisor_fields(axis: Axis, padded: bool) -> tuple[int, ...]:
-    return (axis.size, axis.kernel, axis.stride, axis.padding, axis.after, axis.dilation, padded)
+def _divisor_fields(axis: Axis, padded: bool) -> tuple[Any, ...]:
+    return (axis.size, axis.kernel, axis.stride, axis.padding, axis.after, axis.dilation, padded,
+            axis.table and axis.table[1])
 
 
 # Places of an array's axes in the engine's (a, b, d, h, w, c): see engine.pxi. Batch axes stand in for missing

@@ -49,6 +49,9 @@ class Layer:
             cls.__signature__ = signature.replace(                          # type: ignore[attr-defined]
                 parameters=[p for name, p in signature.parameters.items() if name not in ("x", "out")],
                 return_annotation=inspect.Signature.empty)
+            first = next(iter(cls.__signature__.parameters.values()))     # type: ignore[attr-defined]
+            example = "" if first.kind is first.KEYWORD_ONLY else "2"
+            shown = f"{first.name}={example}" if example else ""
             cls.__doc__ = f"""{cls.__name__}: :func:`cypool.{cls.function.__name__}` as a layer.
 
     The constructor takes the function's arguments, but the array and `out`; ``layer(x)`` pools, and
@@ -57,9 +60,9 @@ class Layer:
     Examples
     --------
     >>> import cypool
-    >>> layer = cypool.{cls.__name__}({"" if "global" in cls.function.__name__ else "2"})
+    >>> layer = cypool.{cls.__name__}({example})
     >>> layer
-    {cls.__name__}({"" if "global" in cls.function.__name__ else "kernel_size=2"})
+    {cls.__name__}({shown})
     """
 
     def __call__(self, x: ArrayLike) -> Any:
@@ -105,6 +108,7 @@ class Layer:
 
 _choose = dispatch.Memory(windowed.choose)
 _choose_whole = dispatch.Memory(adaptive.choose_whole)
+_choose_bins = dispatch.Memory(adaptive.choose_bins)
 
 
 class _Choice(Layer):
@@ -120,6 +124,9 @@ class _Choice(Layer):
         if "kernel_size" in s:
             call = _choose.find(given, (self.ndim, self.which, s["kernel_size"], s["stride"], s["padding"],
                                         s["dilation"], s["ceil_mode"], s["data_format"], s["nan_policy"], form), {})
+        elif "output_size" in s:
+            call = _choose_bins.find(given, (self.ndim, self.which, s["output_size"], s["data_format"], s["nan_policy"],
+                                             form), {})
         else:
             call = _choose_whole.find(given, (self.which, s["data_format"], s["nan_policy"], form, s["keepdims"]), {})
         y, index = call(given, None, s["num_threads"])
@@ -199,6 +206,33 @@ class SumPool2d(_Total):
 
 class SumPool3d(_Total):
     function, gradient, ndim = windowed.sum_pool3d, windowed.sum_pool3d_backward, 3
+
+
+class AdaptiveMaxPool1d(_Choice):
+    function, gradient = adaptive.adaptive_max_pool1d, adaptive.adaptive_max_pool1d_backward
+    ndim, which = 1, "max"
+
+
+class AdaptiveMaxPool2d(_Choice):
+    function, gradient = adaptive.adaptive_max_pool2d, adaptive.adaptive_max_pool2d_backward
+    ndim, which = 2, "max"
+
+
+class AdaptiveMaxPool3d(_Choice):
+    function, gradient = adaptive.adaptive_max_pool3d, adaptive.adaptive_max_pool3d_backward
+    ndim, which = 3, "max"
+
+
+class AdaptiveAvgPool1d(_Total):
+    function, gradient, ndim = adaptive.adaptive_avg_pool1d, adaptive.adaptive_avg_pool1d_backward, 1
+
+
+class AdaptiveAvgPool2d(_Total):
+    function, gradient, ndim = adaptive.adaptive_avg_pool2d, adaptive.adaptive_avg_pool2d_backward, 2
+
+
+class AdaptiveAvgPool3d(_Total):
+    function, gradient, ndim = adaptive.adaptive_avg_pool3d, adaptive.adaptive_avg_pool3d_backward, 3
 
 
 class GlobalMaxPool(_Choice):

@@ -40,6 +40,14 @@ def place(sizes: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, d
     return windows
 
 
+#: The windows for spatial axes of these sizes.
+Fit = Callable[[tuple[int, ...]], Windows]
+
+
+def fit(kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> Fit:
+    return lambda sizes: place(sizes, kernel_size, stride, padding, dilation, ceil_mode)
+
+
 class Call(dispatch.Ready):
     """A forward call made ready: what follows from its arguments, and from x's shape and dtype.
 
@@ -92,12 +100,19 @@ def result_shape(given: tuple[int, ...], batch: tuple[int, ...], spatial: tuple[
 
 def choose(x: Any, ndim: int, which: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
            data_format: Any, nan_policy: Any, form: Any, keepdims: bool = True) -> Any:
+    """A call of max or min over windows of one size."""
+    return choose_in(x, ndim, which, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy,
+                     form, keepdims)
+
+
+def choose_in(x: Any, ndim: int, which: str, windows_for: Fit, data_format: Any, nan_policy: Any, form: Any,
+              keepdims: bool = True) -> Any:
     """A call of max or min; form: of the indices, if they are wanted."""
     arguments.check_dtype("x", x.dtype, arguments.ORDERED)
     policy = arguments.nan_policy(nan_policy, x.dtype)
     last = arguments.channels_last(data_format)
     batch = arguments.batched_shape("x", x.shape, ndim)
-    windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
+    windows = windows_for(arguments.spatial("x", batch, last))
     full, shape = result_shape(x.shape, batch, windows.shape, last, keepdims)
     if form is np.uint8 and windows.taps > 256:
         form = np.int32 if windows.taps < 2**31 else np.int64
@@ -133,12 +148,19 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
 
 def add(x: Any, ndim: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
         divide: dispatch.Divide, data_format: Any, nan_policy: Any, dtype: Any, keepdims: bool = True) -> Any:
+    """A call of sums over windows of one size."""
+    return add_in(x, ndim, fit(kernel_size, stride, padding, dilation, ceil_mode), divide, data_format, nan_policy,
+                  dtype, keepdims)
+
+
+def add_in(x: Any, ndim: int, windows_for: Fit, divide: dispatch.Divide, data_format: Any, nan_policy: Any, dtype: Any,
+           keepdims: bool = True) -> Any:
     """A call of sums, divided as `divide` says: see `dispatch.Divide`."""
     arguments.check_dtype("x", x.dtype, arguments.NUMBERS)
     policy = arguments.nan_policy(nan_policy, x.dtype)
     last = arguments.channels_last(data_format)
     batch = arguments.batched_shape("x", x.shape, ndim)
-    windows = place(arguments.spatial("x", batch, last), kernel_size, stride, padding, dilation, ceil_mode)
+    windows = windows_for(arguments.spatial("x", batch, last))
     natural = arguments.native(x.dtype)
     if natural.kind in "iu":
         natural = np.dtype(np.float64 if divide is not None else np.int64 if natural.kind == "i" else np.uint64)
@@ -184,7 +206,7 @@ def taps(windows: Windows, padded: bool, last: bool) -> Array:
     return product[..., None] if last else product
 
 
-def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[Any, ...], divide: dispatch.Divide,
+def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, windows_for: Fit, divide: dispatch.Divide,
            data_format: Any, out: Any, num_threads: Any) -> Array:
     """The gradient of sums and averages: sums over the adjoint windows."""
     grad = arguments.array("grad_output", grad_output)
@@ -193,13 +215,16 @@ def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, window: tuple[An
     batch = arguments.batched("grad_output", grad, ndim)
     shape = arguments.shape("input_shape", input_shape, grad.ndim)
     full = shape if batch is grad else (1, *shape)
-    windows = place(arguments.spatial("input_shape", full, last), *window)
+    windows = windows_for(arguments.spatial("input_shape", full, last))
     if batch.shape != arguments.with_spatial(full, windows.shape, last):
         expected = arguments.with_spatial(full, windows.shape, last)
         raise ValueError(f"grad_output must have the shape of the forward's output {expected[-grad.ndim:]}, "
                          f"got {grad.shape}")
     threads = arguments.threads(num_threads)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
+    if grad.size == 0:
+        result[...] = 0
+        return result
     once = arguments.with_spatial(full, adjoint(windows).shape, last)
     target = np.empty(once, result.dtype) if once != full else result if batch is grad else result[None]
     dispatch.reduce_windows(batch, target, adjoint(windows), "sum", last=last,
@@ -563,7 +588,7 @@ def _avg_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence[
     --------
     {example}
     """
-    return spread(ndim, grad_output, input_shape, (kernel_size, stride, padding, dilation, ceil_mode),
+    return spread(ndim, grad_output, input_shape, fit(kernel_size, stride, padding, dilation, ceil_mode),
                   divide(count_include_pad, divisor_override, padding), data_format, out, num_threads)
 
 
@@ -647,7 +672,7 @@ def _sum_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence[
     --------
     {example}
     """
-    return spread(ndim, grad_output, input_shape, (kernel_size, stride, padding, dilation, ceil_mode), None,
+    return spread(ndim, grad_output, input_shape, fit(kernel_size, stride, padding, dilation, ceil_mode), None,
                   data_format, out, num_threads)
 
 

@@ -79,6 +79,10 @@ class Axis:
         The gradient of a sum over windows is itself a sum over the outputs' gradient: over windows where these are 1
         apart; otherwise element i was in ``ceil((kernel - i % stride) / stride)`` of them, which makes as many phases.
         """
+        if self.table is not None:
+            place, (first, count) = np.arange(self.size, dtype=np.int64), self.table
+            reached = np.searchsorted(first + count, place, side="right")
+            return tabled(self.out, reached, np.searchsorted(first, place, side="right") - reached)
         if self.stride == 1:
             return Axis(self.out, self.size, self.kernel, 1, self.extent - 1 - self.padding, 0, self.dilation)
         if self.dilation == 1:
@@ -140,6 +144,8 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int, upper: bool
 
 def counted(axis: Axis, padded: bool) -> np.ndarray:
     """How many taps of each window an average counts: those on elements, or on padding as well."""
+    if axis.table is not None:
+        return axis.table[1]
     origin = np.arange(axis.out) * axis.stride - axis.padding
     lead = 0 if padded else np.maximum(0, -(origin // axis.dilation))
     end = axis.size + axis.after if padded else axis.size
@@ -148,6 +154,8 @@ def counted(axis: Axis, padded: bool) -> np.ndarray:
 
 def counted_alike(axis: Axis, padded: bool) -> bool:
     """Whether an average counts all taps of every window."""
+    if axis.table is not None:
+        return bool(np.all(axis.table[1] == axis.kernel))
     end = axis.size + axis.after if padded else axis.size
     return (padded or axis.padding == 0) and (axis.out - 1) * axis.stride - axis.padding + axis.extent <= end
 
@@ -193,6 +201,26 @@ def regular(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, 
     return Windows(tuple(
         Axis(n, output_size(n, k, s, p0, p1, d, ceil_mode), k, s, p0, p1, d)
         for n, k, s, (p0, p1), d in zip(sizes, kernel, stride, padding, dilation, strict=True)))
+
+
+def tabled(size: int, first: np.ndarray, count: np.ndarray) -> Axis:
+    """An axis of windows of `count` elements from `first` on, in order."""
+    return Axis(size, len(first), int(count.max()), max(1, size // len(first)), table=(first, count))
+
+
+@lru_cache(maxsize=1024)
+def bins(sizes: tuple[int, ...], outputs: tuple[int, ...]) -> Windows:
+    """As many bins as outputs along each axis, bin i from ``floor(i size / out)`` to ``ceil((i + 1) size / out)``."""
+    axes = []
+    for size, out in zip(sizes, outputs, strict=True):
+        if out == 0 or size % out == 0:
+            axes.append(Axis(size, out, max(1, size // max(out, 1)), max(1, size // max(out, 1))))
+        else:
+            i = np.arange(out, dtype=np.int64)
+            each, over = divmod(size, out)
+            first = i * each + i * over // out
+            axes.append(tabled(size, first, (i + 1) * each - ((i + 1) * -over // out) - first))
+    return Windows(tuple(axes))
 
 
 @lru_cache(maxsize=1024)

@@ -336,3 +336,57 @@ def gradient(total, size, taps, grad, like, data_format):
     bound = rounding(size, taps, grad.dtype != np.float64, total, grad.dtype)
     bound = np.where(taps == 0, 0, bound)
     return Pooled(like_call(total, like, ndim, data_format), like_call(bound, like, ndim, data_format), grad.dtype)
+
+
+def bins(spatial, output_size):
+    """The slice of each bin along each axis; they may overlap."""
+    sizes = output_size if isinstance(output_size, tuple | list) else (output_size,) * len(spatial)
+    sizes = [n if o is None else o for n, o in zip(spatial, sizes, strict=True)]
+    return [[slice(i * n // o, -(-(i + 1) * n // o)) for i in range(o)] for n, o in zip(spatial, sizes, strict=True)]
+
+
+def adaptive(kind, ndim, x, output_size, *, data_format="channels_first", **options):
+    """Max or average of every bin, each on its own."""
+    x = np.asarray(x)
+    inner = planes(x, ndim, data_format)
+    spatial = inner.shape[2:]
+    axes = bins(spatial, output_size)
+    shape = (*inner.shape[:2], *map(len, axes))
+    results = {}
+    for place in np.ndindex(*shape[2:]):
+        part = [axis[i] for axis, i in zip(axes, place, strict=True)]
+        piece = inner[(..., *part)]
+        results[place] = pool(kind, ndim, piece, kernel_size=piece.shape[2:], **options), part
+    dtype = next(iter(results.values()))[0].dtype
+    values, tolerance = np.empty(shape, object), np.zeros(shape)
+    chosen = np.zeros(shape, np.int64) if kind == "max" else None
+    for place, (result, part) in results.items():
+        values[(..., *place)] = result.values.reshape(shape[:2])
+        tolerance[(..., *place)] = result.tolerance.reshape(shape[:2])
+        if chosen is not None:
+            flat_place = np.arange(math.prod(spatial)).reshape(spatial)[tuple(part)].ravel()
+            chosen[(..., *place)] = flat_place[result.indices.reshape(shape[:2])]
+    values = values.astype(next(iter(results.values()))[0].values.dtype)
+
+    def finish(a):
+        return like_call(a, x, ndim, data_format)
+
+    return Pooled(finish(values), finish(tolerance), dtype, None if chosen is None else finish(chosen))
+
+
+def adaptive_spread(ndim, grad, input_shape, data_format="channels_first"):
+    """Backward of adaptive average pooling: every element of a bin receives an equal part of its gradient."""
+    like = np.zeros(input_shape, np.uint8)
+    inner = planes(like, ndim, data_format)
+    delta = planes(wide(np.asarray(grad)), ndim, data_format)
+    axes = bins(inner.shape[2:], delta.shape[2:])
+    total, size, taps = (np.zeros(inner.shape) for _ in range(3))
+    for place in np.ndindex(*delta.shape[2:]):
+        part = (..., *(axis[i] for axis, i in zip(axes, place, strict=True)))
+        share = delta[(..., *place)] / math.prod(inner[part].shape[2:])
+        share = share.reshape(*share.shape, *(1,) * ndim)
+        with np.errstate(invalid="ignore"):
+            total[part] += share
+        size[part] += abs(share)
+        taps[part] += 1
+    return gradient(total, size, taps, np.asarray(grad), like, data_format)

@@ -102,7 +102,7 @@ def calls(op, name, data_format, seed):
     for _ in range(2):
         shape, window = op.random_call(rng, data_format, batched=True)
         yield ties(rng, shape, DTYPES[name]), window, rng
-    if not op.is_global:
+    if op.has_window:
         for i, window in enumerate(COMMON):
             width = 7 if (i + seed) % 2 else 150
             yield ties(rng, shaped(2, 3, (6, 5)[: op.ndim - 1] + (width,), data_format), DTYPES[name]), window, rng
@@ -151,7 +151,7 @@ def test_broadcast_views(op, isa):
     """Strides of 0 on any set of axes."""
     rng = np.random.default_rng(3)
     full = (2, 3, *(5, 6, 7)[: op.ndim])
-    window = {} if op.is_global else {"kernel_size": 3, "stride": 2, "padding": 1}
+    window = op.setting(kernel_size=3, stride=2, padding=1)
     for flags in itertools.product([False, True], repeat=len(full)):
         small = tuple(1 if flat else n for flat, n in zip(flags, full, strict=True))
         x = np.broadcast_to(ties(rng, small, np.float32), full)
@@ -207,7 +207,7 @@ def test_subclasses_give_plain_arrays(op):
     class Tagged(np.ndarray):
         pass
 
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     x = np.ones((1, 2, *(4,) * op.ndim)).view(Tagged)
     y, indices = op.run(x, window)
     assert type(y) is np.ndarray
@@ -258,7 +258,7 @@ def test_out_writes_nothing_around_itself(isa):
 @pytest.mark.parametrize("data_format", DATA_FORMATS)
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_empty_batch_and_channels(op, data_format, isa):
-    window = {} if op.is_global else {"kernel_size": 3, "stride": 2, "padding": 1}
+    window = op.setting(kernel_size=3, stride=2, padding=1)
     for n, c in ((0, 3), (2, 0), (0, 0)):
         for name in ("float32", "bfloat16", "uint8"):
             if name not in op.dtypes:

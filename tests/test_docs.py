@@ -23,7 +23,7 @@ def test_examples(name):
         assert doctest.DocTestRunner().run(test).failed == 0
 
 
-PAGES = ["guide.md", *(f"operators/{name}.md" for name in ("max", "min", "average", "sum", "global"))]
+PAGES = ["guide.md", *(f"operators/{name}.md" for name in ("max", "min", "average", "sum", "adaptive", "global"))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -105,7 +105,7 @@ def test_averages_of_large_64_bit_integers_are_exact(isa):
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_every_c_integer(op, code):
     """int64 has two C names on most machines, and a compiled signature may know only one."""
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     x = np.arange(2 * 4**op.ndim, dtype=code).reshape(1, 2, *(4,) * op.ndim) // 2
     y, indices = op.run(x, window)
     expected = op.expected(x, window)
@@ -168,7 +168,7 @@ def test_planes_of_one_limit(op, name, isa):
         worst = np.inf if op.kind == "min" else -np.inf
     else:
         worst = np.iinfo(dtype).max if op.kind == "min" else np.iinfo(dtype).min
-    window = {} if op.is_global else {"kernel_size": 3, "stride": 2, "padding": 1}
+    window = op.setting(kernel_size=3, stride=2, padding=1)
     for data_format in DATA_FORMATS:
         x = np.full(shaped(2, 17, (7,) * op.ndim, data_format), worst, dtype)
         y, indices = op.run(x, window, data_format=data_format)
@@ -193,7 +193,7 @@ def test_positions_in_large_windows(op, name, isa):
         pytest.skip("needs ml_dtypes")
     for kernel in LARGE[op.ndim]:
         taps = int(np.prod(kernel))
-        window = {} if op.is_global else {"kernel_size": kernel, "stride": 1}
+        window = {"output_size": 1} if op.is_adaptive else op.setting(kernel_size=kernel, stride=1)
         for at in (0, 1, 63, 64, 127, 128, 255, 256, 32767, 32768, 65535, 65536, taps - 2, taps - 1):
             if not 0 <= at < taps:
                 continue
@@ -213,7 +213,7 @@ def test_positions_in_large_windows(op, name, isa):
 
 
 @pytest.mark.parametrize("name", ["int8", "int16", "float32"])
-@pytest.mark.parametrize("op", [op for op in CHOOSING if not op.is_global], ids=lambda op: op.id)
+@pytest.mark.parametrize("op", [op for op in CHOOSING if op.has_window], ids=lambda op: op.id)
 def test_large_sliding_windows(op, name, isa):
     """Large overlapping windows, cut by padding: the position within the window differs from that in the plane."""
     spatial, kernel = {1: ((700,), (300,)), 2: ((40, 41), (17, 19)), 3: ((14, 15, 16), (7, 8, 9))}[op.ndim]

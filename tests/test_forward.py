@@ -120,7 +120,7 @@ def channel_calls(op, name):
         for width in (1, 2, 7, 28):
             shape = shaped(2, channels, (4,) * (op.ndim - 1) + (width,), "channels_last")
             for kernel, stride, padding in ((2, 2, "same"), (3, 1, 1), (3, 2, 1), (5, 1, "same_lower"), (3, 3, 2)):
-                window = {} if op.is_global else {"kernel_size": kernel, "stride": stride, "padding": padding}
+                window = op.setting(kernel_size=kernel, stride=stride, padding=padding)
                 x = ties(rng, shape, DTYPES[name])
                 try:
                     calls.append((x, window, op.expected(x, window, "channels_last")))

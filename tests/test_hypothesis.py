@@ -43,6 +43,11 @@ def calls(draw):
     op = draw(st.sampled_from(OPERATORS))
     if op.is_global:
         spatial, window = tuple(draw(st.lists(st.integers(1, 20), min_size=op.ndim, max_size=op.ndim))), {}
+    elif op.is_adaptive:
+        sizes = st.integers(1, 6 if op.ndim == 3 else 20)
+        spatial = tuple(draw(st.lists(sizes, min_size=op.ndim, max_size=op.ndim)))
+        outputs = st.one_of(st.none(), st.integers(1, (25, 9, 4)[op.ndim - 1]))
+        window = {"output_size": tuple(draw(st.lists(outputs, min_size=op.ndim, max_size=op.ndim)))}
     else:
         spatial, window = draw(windows(op.ndim, op.has_divisor))
     data_format = draw(st.sampled_from(DATA_FORMATS))

@@ -31,19 +31,19 @@ def test_layers_are_their_functions(op, data_format, name, isa):
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_integers_forward(op, isa):
     x = np.arange(2 * 3 * 4**op.ndim).reshape(2, 3, *(4,) * op.ndim)
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     assert same_bits(op.layer(**window)(x), op.forward(x, **window))
 
 
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_interface(op):
-    layer = op.layer() if op.is_global else op.layer(3, 2, 1)
+    layer = op.layer(*(3, 2, 1) if op.has_window else op.setting().values())
     assert layer.parameters == {} and layer.gradients == {}
     with pytest.raises(RuntimeError, match="forward|call"):
         layer.backward(np.ones((1, 1, *(2,) * op.ndim), np.float32))
     shown = repr(layer)
     assert shown.startswith(f"{op.layer_name}(") and shown.endswith(")")
-    if not op.is_global:
+    if op.has_window:
         for setting in ("kernel_size=3", "stride=2", "padding=1"):
             assert setting in shown
         again = eval(shown, vars(cypool))  # noqa: S307
@@ -52,7 +52,7 @@ def test_interface(op):
         with pytest.raises(TypeError):
             op.layer()
     with pytest.raises(TypeError, match="kernels"):
-        op.layer(**({} if op.is_global else {"kernel_size": 2}), kernels=2)
+        op.layer(**op.setting(kernel_size=2), kernels=2)
 
 
 @pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))
@@ -168,7 +168,7 @@ def test_sequences_take_layers():
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_layers_can_be_pickled(op):
     """As a process pool or a saved model would, also between forward and backward."""
-    layer = op.layer(**({} if op.is_global else {"kernel_size": 2}))
+    layer = op.layer(**op.setting(kernel_size=2))
     y = layer(np.random.default_rng(8).normal(size=(1, 2, *(6,) * op.ndim)))
     copy = pickle.loads(pickle.dumps(layer))
     assert repr(copy) == repr(layer)

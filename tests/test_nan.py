@@ -71,7 +71,7 @@ def test_omitted_taps_leave_the_divisor(isa):
 @pytest.mark.parametrize("name", FLOATS)
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_raise(op, name, data_format, isa):
-    window = {} if op.is_global else {"kernel_size": 1, "stride": 3}
+    window = op.setting(kernel_size=1, stride=3)
     shape = shaped(2, 3, (8,) * op.ndim, data_format)
     x = full_range(np.random.default_rng(1), shape, FLOATS[name])
     x.flat[0] = np.inf
@@ -88,7 +88,7 @@ def test_raise(op, name, data_format, isa):
 
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_integers_have_no_nan(op, isa):
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     x = np.arange(2 * 4**op.ndim).reshape(1, 2, *(4,) * op.ndim)
     for nan_policy in ("propagate", "omit", "raise"):
         assert_result(op.forward(x, **window, nan_policy=nan_policy), op.expected(x, window))
@@ -150,7 +150,7 @@ def layout_call(op, x, window, data_format):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
-@pytest.mark.parametrize("op", [op for op in LINEAR if not op.is_global], ids=lambda op: op.id)
+@pytest.mark.parametrize("op", [op for op in LINEAR if op.has_window], ids=lambda op: op.id)
 def test_gradients_depend_on_their_own_windows_alone(op, value, isa):
     rng = np.random.default_rng(3)
     spatial, windows = wide_windows(op.ndim)

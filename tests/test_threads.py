@@ -27,8 +27,8 @@ WINDOWS = [
 
 
 def settings(op):
-    if op.is_global:
-        return [{}]
+    if not op.has_window:
+        return [{} if op.is_global else {"output_size": 7}]
     return WINDOWS[:2] if op.ndim == 3 else WINDOWS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import DATA, DATA_FORMATS, DTYPES, FLOATS, full_range, random_shape, shaped, specials
-from operators import GLOBAL, WINDOWED, ids
+from operators import ADAPTIVE, GLOBAL, WINDOWED, ids
 
 torch = pytest.importorskip("torch")
 
@@ -136,6 +136,31 @@ def test_global(op, data_format, isa):
         agree(got, into(to_numpy(y), op.ndim, data_format), allowed, x.shape)
         if op.chooses:
             np.testing.assert_array_equal(indices, into(chosen.numpy(), op.ndim, data_format))
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("op", ADAPTIVE, ids=ids(ADAPTIVE))
+def test_adaptive(op, data_format, isa):
+    rng = np.random.default_rng(op.ndim)
+    for i in range(CALLS):
+        outputs = tuple(rng.integers(1, (14, 10, 5)[op.ndim - 1], op.ndim).tolist())
+        shape = shaped(2, 3, tuple(rng.integers(1, 12, op.ndim)), "channels_first")
+        x = DATA[i % len(DATA)](rng, shape, np.float32)
+        here, there = into(x, op.ndim, data_format), to_torch(x).requires_grad_()
+        got, indices = op.run(here, {"output_size": outputs}, data_format=data_format)
+        options = {"return_indices": True} if op.chooses else {}
+        pooled = getattr(torch.nn.functional, f"adaptive_{op.kind}_pool{op.ndim}d")(there, outputs, **options)
+        y, chosen = pooled if op.chooses else (pooled, None)
+        agree(got, into(to_numpy(y), op.ndim, data_format),
+              op.expected(here, {"output_size": outputs}, data_format).tolerance, (shape, outputs))
+        if op.chooses:
+            np.testing.assert_array_equal(indices, into(chosen.numpy(), op.ndim, data_format))
+        grad = full_range(rng, tuple(y.shape), np.float32)
+        y.backward(to_torch(grad))
+        delta = into(grad, op.ndim, data_format)
+        back = op.run_backward(delta, here.shape, {"output_size": outputs}, indices, data_format=data_format)
+        allowed = op.expected_backward(delta, here.shape, {}, indices, data_format).tolerance
+        agree(back, into(to_numpy(there.grad), op.ndim, data_format), allowed, (shape, outputs))
 
 
 @pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))

@@ -146,7 +146,7 @@ def test_dtypes_of_no_pooling(op, flat):
     if flat.dtype == np.float64:
         pytest.skip("long double is double here")
     x = flat.reshape(1, 64 // 4**op.ndim, *(4,) * op.ndim)
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     with refused(TypeError, "x", flat.dtype):
         op.forward(x, **window)
     grad = flat[:1].reshape(1, 1, *(1,) * op.ndim)
@@ -161,7 +161,7 @@ def test_dtypes_of_no_pooling(op, flat):
 @pytest.mark.parametrize("op", LINEAR, ids=ids(LINEAR))
 def test_bool_has_no_average(op):
     with refused(TypeError, "x", "bool"):
-        op.forward(plain(op, dtype=bool), **({} if op.is_global else {"kernel_size": 2}))
+        op.forward(plain(op, dtype=bool), **op.setting(kernel_size=2))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
@@ -170,12 +170,12 @@ def test_gradients_are_floating(op, dtype):
     shape = (1, 1, *(2,) * op.ndim)
     grad = np.ones((1, 1, *(1,) * op.ndim), dtype)
     with refused(TypeError, "grad_output", np.dtype(dtype)):
-        op.run_backward(grad, shape, {} if op.is_global else {"kernel_size": 2}, np.zeros(grad.shape, int))
+        op.run_backward(grad, shape, op.setting(kernel_size=2), np.zeros(grad.shape, int))
 
 
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_ragged_and_foreign_objects(op):
-    window = {} if op.is_global else {"kernel_size": 1}
+    window = op.setting(kernel_size=1)
     for bad in ([[[1.0, 2.0], [3.0]]], [[[1, None]]], None, "picture", object(), {"a": 1}, {1, 2}, lambda: 0):
         with refused((TypeError, ValueError), "x"):
             op.forward(bad, **window)
@@ -183,7 +183,7 @@ def test_ragged_and_foreign_objects(op):
 
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_ranks(op):
-    window = {} if op.is_global else {"kernel_size": 1}
+    window = op.setting(kernel_size=1)
     ranks = (0, 1, 2) if op.is_global else [r for r in range(7) if r not in (op.ndim + 1, op.ndim + 2)]
     for rank in ranks:
         x = np.ones((2,) * rank)
@@ -198,14 +198,14 @@ def test_no_spatial_elements(op, data_format):
         spatial = [3] * op.ndim
         spatial[axis] = 0
         shape = (2, 3, *spatial) if data_format == "channels_first" else (2, *spatial, 3)
-        for window in [{}] if op.is_global else [{"kernel_size": 2}, {"kernel_size": 2, "padding": "same"}]:
+        for window in [op.setting(kernel_size=2), op.setting(kernel_size=2, padding="same")]:
             with refused(ValueError, "x", tuple(spatial)):
                 op.forward(np.ones(shape), **window, data_format=data_format)
 
 
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_options(op):
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     x = plain(op)
     y, indices = op.run(x, window)
 
@@ -242,19 +242,19 @@ def test_options(op):
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_switches(op):
     """A flag given something else is more likely a misplaced argument than a truth value."""
-    names = ["keepdims"] if op.is_global else ["ceil_mode"]
+    names = ["keepdims"] if op.is_global else [] if op.is_adaptive else ["ceil_mode"]
     names += ["return_indices"] if op.chooses else []
     names += ["count_include_pad"] if op.has_divisor else []
     for name in names:
         for value in ("yes", None, 2.0, 3, [True]):
             with refused(TypeError, name):
-                op.forward(plain(op), **({} if op.is_global else {"kernel_size": 2}), **{name: value})
+                op.forward(plain(op), **op.setting(kernel_size=2), **{name: value})
 
 
 @pytest.mark.parametrize("value", HUGE)
 @pytest.mark.parametrize("op", OPERATORS, ids=ids(OPERATORS))
 def test_huge_thread_counts(op, value):
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     x = plain(op, n=20)
     for threads in (1000, value):
         try:
@@ -285,7 +285,7 @@ def test_divisors(op):
 
 @pytest.mark.parametrize("op", LINEAR, ids=ids(LINEAR))
 def test_result_dtypes(op):
-    window = {} if op.is_global else {"kernel_size": 2}
+    window = op.setting(kernel_size=2)
     for value in (complex, bool, object, "U3", "M8[s]", "V2", "no such type", 3.5):
         with refused(TypeError, "dtype"):
             op.forward(plain(op), **window, dtype=value)
@@ -294,7 +294,7 @@ def test_result_dtypes(op):
 @pytest.mark.parametrize("op", CHOOSING, ids=ids(CHOOSING))
 def test_choosing_takes_no_dtype(op):
     with pytest.raises(TypeError, match="dtype"):
-        op.forward(plain(op), **({} if op.is_global else {"kernel_size": 2}), dtype=np.float64)
+        op.forward(plain(op), **op.setting(kernel_size=2), dtype=np.float64)
 
 
 def test_output_shape():

@@ -103,6 +103,8 @@ cdef inline int64_t taps_counted(const Divisor* along, Py_ssize_t i) noexcept no
     cdef Py_ssize_t origin = i * along.stride - along.padding
     cdef Py_ssize_t end = along.size + along.after if along.padded else along.size
     cdef Py_ssize_t lead = 0
+    if along.count != NULL:
+        return along.count[i]
     if along.dilation == 1:                         # dividing takes long
         lead = -origin if not along.padded and origin < 0 else 0
         return max(min(along.kernel, end - origin) - lead, 0)

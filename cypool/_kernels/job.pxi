@@ -32,6 +32,7 @@ cdef struct Window:
 cdef struct Divisor:
     Py_ssize_t size, kernel, stride, padding, after, dilation
     bint padded             # padding counts
+    const int64_t* count    # or, from a table, so many
 
 
 cdef struct Array:
@@ -46,6 +47,7 @@ cdef struct Array:
 
 cdef enum Way:              # how the windows along a row are reduced
     GROUPED                 # tap by tap, those at the ends apart from those that reach over no end
+    PICKED                  # narrow windows from a table: from all windows of their size, those that are wanted
     PHASED                  # so, phase by phase; then the phases take turns
     PADDED                  # tap by tap, over rows with padding between them
     SLIDE                   # by a chain of narrow windows, over rows with padding between them
@@ -60,6 +62,7 @@ cdef struct Job:
     bint divided, divide_source
     double fixed_divisor    # or 0
     int nan                 # 0, or 1: NaN becomes 0, 2: NaN becomes 1 and all else 0
+    bint far                # the input is too large for the caches, and rows of it are folded onto each other
     bint whole              # every window is the whole plane
     Py_ssize_t a, b, inner
     Py_ssize_t channels     # of the caller's array: more than inner where they are dealt out over b

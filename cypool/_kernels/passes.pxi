@@ -14,10 +14,6 @@ cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too
     return block
 
 
-cdef inline char* at(char* base, Py_ssize_t element, Py_ssize_t size) noexcept nogil:
-    return NULL if base == NULL else base + element * size
-
-
 cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssize_t y_row, Py_ssize_t planes,
                          Py_ssize_t x_plane, Py_ssize_t y_plane, Py_ssize_t x_spare, Py_ssize_t y_spare) noexcept nogil:
     cdef Grid g = line(n)

@@ -8,7 +8,7 @@ cdef class Plan:
     ----------
     axes : three sequences ``(size, out, kernel, stride, padding, dilation, phases, links, first, count)`` for d, h, w
         ``links`` is an int64 array of pairs; ``first`` and ``count`` are int64 arrays, or None where the rule holds.
-    divisor : three sequences ``(size, kernel, stride, padding, after, dilation, padded)``, a number, or None
+    divisor : three sequences ``(size, kernel, stride, padding, after, dilation, padded, count)``, a number, or None
     divide_source : whether the divisor belongs to the input's elements (a gradient) instead of the windows
     whole : whether each window is a whole plane
     plane_steps : steps of the flat index along d and h
@@ -60,7 +60,11 @@ cdef class Plan:
         elif divisor is not None:
             for i in range(3):
                 (job.divisor[i].size, job.divisor[i].kernel, job.divisor[i].stride, job.divisor[i].padding,
-                 job.divisor[i].after, job.divisor[i].dilation, job.divisor[i].padded) = divisor[i]
+                 job.divisor[i].after, job.divisor[i].dilation, job.divisor[i].padded) = divisor[i][:7]
+                if divisor[i][7] is not None:
+                    count = divisor[i][7]
+                    self.tables.append(divisor[i][7])
+                    job.divisor[i].count = &count[0]
         job.whole, job.nan = whole, nan
         job.plane_d, job.plane_h = plane_steps
         self.offsets = None
@@ -110,6 +114,7 @@ cdef class Plan:
                 and job.axis[0].kernel * job.axis[1].kernel > 1):
             job.y.direct, job.y.streamed = False, True
         choose_tiles(&job, threads)
+        job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
         blind = job
         if looks(&job) and choose_rows(&blind.rows, self.element, BLIND + self.reduction):
             job.blind = &blind

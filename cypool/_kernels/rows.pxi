@@ -738,6 +738,15 @@ cdef void interleave(Element* y, const Element* first, const Element* second, Py
         y[i] = (first if i - turns * phases < firsts else second)[head + turns]
 
 
+cdef void pick(Element* y, const Element* x, const int64_t* first, const int64_t* count, int64_t base, int64_t size,
+               Py_ssize_t n) noexcept nogil:
+    """y[i] = x[first[i] - base] for those i < n whose count is `size`."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if count[i] == size:
+            y[i] = x[first[i] - base if size > 0 else 0]        # one without elements begins nowhere
+
+
 cdef void ordinals(char* y, const Element* tap, Py_ssize_t n, int width) noexcept nogil:
     """Ordinals as integers of 1, 4 or 8 bytes."""
     cdef Py_ssize_t i
@@ -768,6 +777,7 @@ ctypedef bint (*HasNaN)(const char*, const Grid*) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*Interleave)(char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t) noexcept nogil
+ctypedef void (*Pick)(char*, const char*, const int64_t*, const int64_t*, int64_t, int64_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
 
 
@@ -785,6 +795,7 @@ cdef struct Rows:           # the row loops of one element under one reduction
     HasNaN has_nan
     ReplaceNaN replace_nan
     Interleave interleave
+    Pick pick
     Ordinals ordinals
 
 
@@ -801,6 +812,7 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.divide = <Divide> divide[Element]
     rows.has_nan = <HasNaN> has_nan[Element]
     rows.replace_nan = <ReplaceNaN> replace_nan[Element]
+    rows.pick = <Pick> pick[Element]
     rows.interleave = <Interleave> interleave[Element]
     rows.ordinals = <Ordinals> ordinals[Element]
 

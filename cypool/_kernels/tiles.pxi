@@ -24,7 +24,7 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     cdef Py_ssize_t in_h = min(reached(&job.axis[1], h), job.axis[1].size)
     cdef Py_ssize_t in_d = min(reached(&job.axis[0], d), job.axis[0].size)
     cdef Py_ssize_t most
-    if job.way == GROUPED:
+    if job.way == GROUPED or job.way == PICKED:
         columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
     elif job.way == PHASED:
         columns += job.axis[2].kernel / job.axis[2].phases

@@ -117,7 +117,7 @@ cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcep
 cdef inline bint divided_on_the_way(const Job* job) noexcept nogil:
     """Whether the last fold divides. A power of two multiplies its inverse, which is no trouble afterwards."""
     cdef int exponent
-    return (job.divided and job.rows.floating and not job.whole
+    return (job.divided and job.rows.floating and not job.whole and job.way != PICKED
             and fabs(frexp(job.fixed_divisor, &exponent)) != 0.5)
 
 
@@ -192,6 +192,35 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
         else:
             fold_width(job, s, t, i, end - i, w.count, 1, w.lead, from_x, spare(job, x), to_y, y_spare)
         i = end
+    finish(job, s, t, y)
+
+
+cdef void reduce_picked(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, narrow windows from a table, of a few sizes: all windows of each size, then those that are wanted."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t rows = t.h1 - t.h0, planes = t.d1 - t.d0, columns = t.in_w1 - t.in_w, d, h, from_y, from_z
+    cdef Py_ssize_t size = job.rows.size
+    cdef int64_t least = axis.kernel, most = 0, taps
+    cdef Block y = result_block(job, s, t, x.buffer)
+    cdef Block z = fresh_block(job, s, x.buffer, y.buffer)
+    cdef Grid g
+    z.row, z.plane = columns, rows * columns
+    for d in range(t.w0, t.w1):
+        least, most = min(least, axis.count[d]), max(most, axis.count[d])
+    for taps in range(least, most + 1):
+        g = grid_of(columns - taps + 1, rows, x.row, z.row, planes, x.plane, z.plane, spare(job, x), spare(job, z))
+        if taps > 0:
+            job.rows.fold(z.value, z.tap, x.value, x.tap, taps, 1, 1, &g, 0, 1, job.policy)
+        else:
+            job.rows.fill(z.value, z.tap, &g, job.policy)
+        for d in range(planes):
+            for h in range(rows):
+                from_y, from_z = d * y.plane + h * y.row, d * z.plane + h * z.row
+                job.rows.pick(at(y.value, from_y, size), at(z.value, from_z, size), axis.first + t.w0,
+                              axis.count + t.w0, t.in_w, taps, t.w1 - t.w0)
+                if job.rows.taps:
+                    job.rows.pick(at(y.tap, from_y, size), at(z.tap, from_z, size), axis.first + t.w0,
+                                  axis.count + t.w0, t.in_w, taps, t.w1 - t.w0)
     finish(job, s, t, y)
 
 
@@ -280,6 +309,8 @@ cdef Way choose_way(const Job* job) noexcept nogil:
     cdef const Axis* axis = &job.axis[2]
     if axis.phases > 1:
         return PHASED
+    if axis.first != NULL and job.inner == 1 and axis.kernel < LANES and axis.dilation == 1:
+        return PICKED
     if axis.first != NULL:
         return GROUPED                              # irregular
     if job.inner >= 8 and axis.links == 0:
@@ -337,6 +368,8 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
             and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
         t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
     block = source_block(job, s, &t)
+    if block.buffer < 0 and job.far:
+        touch_rows(job, &t, block)
     if job.blind != NULL:
         g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
         if not job.rows.has_nan(block.value, &g):
@@ -345,6 +378,8 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     block = reduce_height(job, s, &t, block)
     if job.way == GROUPED:
         reduce_grouped(job, s, &t, block)
+    elif job.way == PICKED:
+        reduce_picked(job, s, &t, block)
     elif job.way == PHASED:
         reduce_phased(job, s, &t, block)
     elif job.way == SLIDE:
