@@ -104,6 +104,18 @@ def _quota() -> int | None:
 _granted = _quota()
 
 
+def _cores() -> int:
+    """Cores that this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:                          # not on this system
+        return os.cpu_count() or 1
+
+
+#: Threads of one call at most: more than cores would wait for one another. Tests raise it.
+most_threads = _cores()
+
+
 def _in_child() -> None:
     global _forked
     _forked = True          # libgomp's threads did not survive the fork, and it would wait for them for ever
@@ -131,7 +143,7 @@ def set_threads(threads: int | None) -> None:
 def _threads_for(work: int, asked: int | None) -> int:
     if work < SMALL or _forked:
         return 1
-    return min(asked if asked is not None else default_threads(), 1024)
+    return min(asked if asked is not None else default_threads(), most_threads)
 
 
 # ---------------------------------------------------------------------------- arrays

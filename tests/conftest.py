@@ -24,6 +24,8 @@ skip_uncompiled_sources()
 import cypool  # noqa: E402
 from cypool import dispatch  # noqa: E402
 
+dispatch.most_threads = 1024  # else a small machine would test two threads and no more
+
 try:
     from hypothesis import HealthCheck, settings
 

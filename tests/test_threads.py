@@ -277,6 +277,24 @@ def test_threads_follow_the_environment(run_script):
         assert run_script(SHOW, OMP_NUM_THREADS="2").stdout.split()[1] == "2"
 
 
+def test_no_more_threads_than_cores(run_script):
+    """More would wait for one another, however many were asked for."""
+    source = """
+import os
+import numpy as np
+import cypool
+
+x = np.ones((64, 64, 32, 32), np.float32)
+before = len(os.listdir("/proc/self/task"))
+cypool.max_pool2d(x, 3, 1, num_threads=16)
+print(len(os.listdir("/proc/self/task")) - before, len(os.sched_getaffinity(0)))
+"""
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("no threads to count here")
+    started, cores = map(int, run_script(source).stdout.split())
+    assert started < cores
+
+
 def test_threadpoolctl_sees_the_pool():
     """threadpoolctl finds the OpenMP library and limits it; the result does not change."""
     control = pytest.importorskip("threadpoolctl")

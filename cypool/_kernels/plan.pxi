@@ -115,9 +115,10 @@ cdef class Plan:
             job.y.direct, job.y.streamed = False, True
         choose_tiles(&job, threads)
         job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
-        blind = job
-        if looks(&job) and choose_rows(&blind.rows, self.element, BLIND + self.reduction):
-            job.blind = &blind
+        if looks(&job):
+            blind = job
+            if choose_rows(&blind.rows, self.element, BLIND + self.reduction):
+                job.blind = &blind
         with nogil:
             run_job(&job, threads)
 

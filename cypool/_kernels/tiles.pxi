@@ -124,7 +124,8 @@ cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share
     cdef Scratch scratch
     cdef Py_ssize_t tile
     lay_out(&scratch, job, memory + each * <size_t> cypool_thread())
-    if divided_on_the_way(job):                     # what lies behind short rows is divided too: denormals take long
+    if divided_on_the_way(job) and (job.way == PADDED or job.way == SLIDE):
+        # what lies behind short rows is divided too: denormals take long
         memset(scratch.value[0], 0, scratch_size(job) - VECTOR)
     for tile in range(job.tiles * share / shares, job.tiles * (share + 1) / shares):
         if job.whole:
