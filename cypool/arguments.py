@@ -273,6 +273,46 @@ def divisor(value: Any) -> int | None:
     return number
 
 
+def number(name: str, value: Any) -> float:
+    """One real number that is not NaN."""
+    if isinstance(value, (bool, np.bool_, str, bytes)) or isinstance(value, np.ndarray) and value.ndim:
+        raise TypeError(f"{name} must be a number, got {show(value)}")
+    try:
+        real = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a number, got {show(value)}") from None
+    if real != real:
+        raise ValueError(f"{name} must not be NaN, got {show(value)}")
+    return real
+
+
+def parameter(name: str, value: Any, *shapes: tuple[int, ...]) -> float | np.ndarray:
+    """A learned parameter: a finite number, or finite float64 in an array of one of these shapes."""
+    given = array(name, value)
+    if given.dtype.kind == "b" or dtype_name(given.dtype) not in NUMBERS:
+        raise TypeError(f"{name} must hold numbers, got {show(value)}")
+    if given.ndim and given.shape not in shapes:
+        allowed = " or ".join(map(str, shapes))
+        raise ValueError(f"{name} must be a number or have shape {allowed}, got shape {given.shape}")
+    numbers = given.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite, got {show(value)}")
+    return numbers if given.ndim else float(numbers)
+
+
+def generator(value: Any) -> np.random.Generator:
+    """A random generator, or the one of a seed."""
+    if isinstance(value, np.random.Generator):
+        return value
+    if value is None:
+        return np.random.default_rng()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"rng must be a numpy.random.Generator, a seed or None, got {show(value)}")
+    if value < 0:
+        raise ValueError(f"rng must be a seed of at least 0, got {value}")
+    return np.random.default_rng(int(value))
+
+
 def threads(value: Any) -> int | None:
     return None if value is None else integer("num_threads", value, 1)
 

@@ -50,11 +50,12 @@ def public(prepare: Callable[P, R]) -> Callable[P, R]:
 
 
 def dimensions(function: Callable[Concatenate[int, P], R], make: Callable[..., Callable[..., R]],
-               examples: tuple[str, str, str]) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
+               examples: tuple[str, str, str] | str) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
     """The 1D, 2D and 3D functions, each with its own name, documentation and example.
 
     In the docstring `{n}` stands for the dimension, `{spatial}` for the letters of the spatial axes and `{example}`
-    for the example; in the function's name, a leading underscore goes and the dimension is put in.
+    for the example; in the function's name, a leading underscore goes and the dimension is put in. One example for all
+    is about rows: `{row}` begins the shape of an array that is one row, and `{pair}` is a window of two along it.
     """
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -64,8 +65,13 @@ def dimensions(function: Callable[Concatenate[int, P], R], make: Callable[..., C
     def of(n: int) -> Callable[P, R]:
         call = make(partial(function, n))
         _describe(call, function, f"{family}_pool{n}d{rest}", signature,
-                  text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(examples[n - 1])))
+                  text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(shown(n))))
         return call
+
+    def shown(n: int) -> str:
+        if isinstance(examples, str):
+            return examples.format(n=n, row="1, " * (n + 1), pair="2" if n == 1 else f"({'1, ' * (n - 1)}2)")
+        return examples[n - 1]
 
     return of(1), of(2), of(3)
 

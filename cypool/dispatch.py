@@ -140,7 +140,7 @@ def set_threads(threads: int | None) -> None:
     _threads = threads
 
 
-def _threads_for(work: int, asked: int | None) -> int:
+def threads_for(work: int, asked: int | None) -> int:
     if work < SMALL or _forked:
         return 1
     return min(asked if asked is not None else default_threads(), most_threads)
@@ -270,7 +270,7 @@ class Pooling:
         if self.kernels is not _kernels:
             self.plan = _plan(_kernels, *self.made)
             self.kernels = _kernels
-        self.plan.run(x, y, index, used, _threads_for(self.work, num_threads))
+        self.plan.run(x, y, index, used, threads_for(self.work, num_threads))
 
     def shorten(self, ready: Ready, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Let a call do without this one, if it stays on one thread."""
@@ -294,4 +294,4 @@ def add_chosen(grad: np.ndarray, index: np.ndarray, out: np.ndarray, windows: Wi
     roles, codes = _roles(last, ndim, True), (code, not grad.dtype.isnative, result, F64 if code == F64 else F32)
     plan = None if windows is None else _plan(_kernels, windows, 1, True, None, None, roles, codes, "sum", 0)
     return bool(_kernels.scatter(plan, grad, index, out, roles, codes,
-                                 _threads_for(max(grad.size, out.size), num_threads)))
+                                 threads_for(max(grad.size, out.size), num_threads)))

@@ -9,8 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import adaptive, arguments, dispatch, windowed
+from cypool import adaptive, arguments, dispatch, mixed, norms, pyramids, sampled, soft, weighted, windowed
+from cypool.catalogue import layer_name
 from cypool.windowed import Array
+
+#: Arguments of functions that are no settings of their layers.
+NOT_SETTINGS = ("x", "logits", "mask", "out")
+#: What stands for an argument in a layer's example; {n} is the number of dimensions.
+EXAMPLES = {"norm_type": "2", "p": "3.0", "r": "1.0", "alpha": "0.5", "rank": "0", "weights": "np.ones((2,) * {n})",
+            "gate_weights": "np.zeros((2,) * {n})", "leaf_weights": "np.ones((2,) * ({n} + 1))"}
 
 
 class Layer:
@@ -26,8 +33,10 @@ class Layer:
 
     #: The function that the layer applies, and the one of its gradient.
     function: ClassVar[Callable[..., Any]]
-    gradient: ClassVar[Callable[..., Array]]
+    gradient: ClassVar[Callable[..., Any]]
     ndim: ClassVar[int]
+    #: Settings that are learned parameters.
+    learned: ClassVar[tuple[str, ...]] = ()
     _gradient_settings: ClassVar[frozenset[str]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,31 +47,53 @@ class Layer:
         self._shown = dict(bound.arguments)
         bound.apply_defaults()
         self.settings: dict[str, Any] = dict(bound.arguments)
-        self.parameters: dict[str, Array] = {}
+        self.parameters: dict[str, Array] = {name: self._copied(name) for name in self.learned}
         self.gradients: dict[str, Array] = {}
         self._saved: Any = None
 
+    def _copied(self, name: str) -> Array:
+        """A setting as an array of floats that is the layer's own."""
+        given = arguments.array(name, self.settings.pop(name))
+        if given.dtype.kind not in "fiuV" or given.dtype.names:
+            raise TypeError(f"{name} must hold numbers, got {arguments.show(given)}")
+        return np.array(given, None if arguments.dtype_name(given.dtype) in arguments.FLOATS else np.float64)
+
+    def _for_gradient(self) -> dict[str, Any]:
+        """The settings and parameters that the gradient's function takes."""
+        return {**{name: value for name, value in self.settings.items() if name in self._gradient_settings},
+                **self.parameters}
+
+    def _learn(self, grads: Any) -> Any:
+        """Keep the parameters' gradients; x's is left."""
+        if not self.learned:
+            return grads
+        grad_x, *made = grads
+        self.gradients = {name: np.asarray(grad) for name, grad in zip(self.learned, made, strict=True)}
+        return grad_x
+
     def __init_subclass__(cls) -> None:
         if "function" in cls.__dict__:
-            cls._gradient_settings = frozenset(inspect.signature(cls.gradient).parameters)
+            if cls.gradient is not None:
+                cls._gradient_settings = frozenset(inspect.signature(cls.gradient).parameters)
             signature = inspect.signature(cls.function)
             cls.__signature__ = signature.replace(                          # type: ignore[attr-defined]
-                parameters=[p for name, p in signature.parameters.items() if name not in ("x", "out")],
+                parameters=[p for name, p in signature.parameters.items() if name not in NOT_SETTINGS],
                 return_annotation=inspect.Signature.empty)
-            first = next(iter(cls.__signature__.parameters.values()))     # type: ignore[attr-defined]
-            example = "" if first.kind is first.KEYWORD_ONLY else "2"
-            shown = f"{first.name}={example}" if example else ""
+            needed = {name: EXAMPLES.get(name, "2").format(n=cls.ndim) for name, p in
+                      cls.__signature__.parameters.items() if p.default is p.empty}       # type: ignore[attr-defined]
+            example = ", ".join(needed.values())
+            head = "    >>> import numpy as np\n" if "np." in example else ""
             cls.__doc__ = f"""{cls.__name__}: :func:`cypool.{cls.function.__name__}` as a layer.
 
-    The constructor takes the function's arguments, but the array and `out`; ``layer(x)`` pools, and
+    The constructor takes the function's arguments, but the arrays and `out`; ``layer(x)`` pools, and
     ``layer.backward(grad_output)`` gives the gradient of the last x.
 
     Examples
     --------
-    >>> import cypool
+{head}    >>> import cypool
     >>> layer = cypool.{cls.__name__}({example})
-    >>> layer
-    {cls.__name__}({shown})
+    >>> layer.settings["num_threads"] is None, sorted(layer.parameters)
+    (True, {sorted(cls.learned)})
     """
 
     def __call__(self, x: ArrayLike) -> Any:
@@ -78,8 +109,8 @@ class Layer:
         """
         raise NotImplementedError
 
-    def backward(self, grad_output: ArrayLike) -> Array:
-        """The gradient of the last input.
+    def backward(self, grad_output: ArrayLike) -> Any:
+        """The gradient of the last input; parameters' gradients are put into `gradients`.
 
         Parameters
         ----------
@@ -103,7 +134,11 @@ class Layer:
         return self._saved
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={_spelled(value)}' for name, value in self._shown.items())})"
+
+
+def _spelled(value: Any) -> str:
+    return arguments.show(value) if isinstance(value, np.ndarray) else repr(value)
 
 
 _choose = dispatch.Memory(windowed.choose)
@@ -155,92 +190,146 @@ class _Total(Layer):
         self._saved = given.shape
         return y
 
-    def backward(self, grad_output: ArrayLike) -> Array:
-        settings = {name: value for name, value in self.settings.items() if name in self._gradient_settings}
-        return type(self).gradient(grad_output, self._recall(), **settings)
+    def backward(self, grad_output: ArrayLike) -> Any:
+        return type(self).gradient(grad_output, self._recall(), **self._for_gradient())
 
 
-class MaxPool1d(_Choice):
-    function, gradient, ndim, which = windowed.max_pool1d, windowed.max_pool1d_backward, 1, "max"
+class _Saving(Layer):
+    """Operators whose gradient needs x. It is kept as it is, not copied: change it after `backward`."""
+
+    def __call__(self, x: ArrayLike) -> Any:
+        given = arguments.array("x", x)
+        y = type(self).function(given, **self.settings, **self.parameters)
+        self._saved = given
+        return y
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        return self._learn(type(self).gradient(grad_output, self._recall(), **self._for_gradient()))
 
 
-class MaxPool2d(_Choice):
-    function, gradient, ndim, which = windowed.max_pool2d, windowed.max_pool2d_backward, 2, "max"
+class _Attention(Layer):
+    """Attention: called with x and logits, and where there can be one a mask; `backward` gives both gradients."""
+
+    def __call__(self, x: ArrayLike, logits: ArrayLike, **mask: Any) -> Any:           # type: ignore[override]
+        given, scores = arguments.array("x", x), arguments.array("logits", logits)
+        y = type(self).function(given, scores, **mask, **self.settings)
+        self._saved = given, scores, mask
+        return y
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        given, scores, mask = self._recall()
+        return type(self).gradient(grad_output, given, scores, **mask, **self._for_gradient())
 
 
-class MaxPool3d(_Choice):
-    function, gradient, ndim, which = windowed.max_pool3d, windowed.max_pool3d_backward, 3, "max"
+class _Drawing(Layer):
+    """Operators that draw: a seed makes one generator for all calls."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings["rng"] = arguments.generator(self.settings["rng"])
 
 
-class MinPool1d(_Choice):
-    function, gradient, ndim, which = windowed.min_pool1d, windowed.min_pool1d_backward, 1, "min"
+class _DrawnElements(_Drawing):
+    """Stochastic and fractional pooling."""
+
+    inference: ClassVar[Callable[..., Array] | None] = None
+
+    def __call__(self, x: ArrayLike) -> Any:
+        given, s = arguments.array("x", x), dict(self.settings)
+        wanted = arguments.flag("return_indices", s.pop("return_indices"))
+        if not s.get("training", True):
+            y = type(self).function(given, return_indices=wanted, **s)
+            self._saved = given, None
+            return y
+        y, indices = type(self).function(given, return_indices=True, **s)
+        self._saved = given.shape, indices
+        return (y, indices) if wanted else y
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        given, indices = self._recall()
+        if indices is not None:
+            return type(self).gradient(grad_output, indices, given, **self._for_gradient())
+        inference = type(self).inference
+        assert inference is not None
+        names = inspect.signature(inference).parameters
+        return inference(grad_output, given, **{k: v for k, v in self.settings.items() if k in names})
 
 
-class MinPool2d(_Choice):
-    function, gradient, ndim, which = windowed.min_pool2d, windowed.min_pool2d_backward, 2, "min"
+class _DrawnMixture(_Drawing):
+    """Max or average, drawn."""
+
+    def __call__(self, x: ArrayLike) -> Any:
+        given = arguments.array("x", x)
+        y, alpha = type(self).function(given, **self.settings)
+        self._saved = given, alpha
+        return y
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        given, alpha = self._recall()
+        settings = {**self._for_gradient(), "alpha": alpha}
+        return type(self).gradient(grad_output, given, **settings)[0]
 
 
-class MinPool3d(_Choice):
-    function, gradient, ndim, which = windowed.min_pool3d, windowed.min_pool3d_backward, 3, "min"
+class _Forward(Layer):
+    """Operators without a gradient."""
+
+    def __call__(self, x: ArrayLike) -> Any:
+        return type(self).function(x, **self.settings)
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        raise TypeError(f"{type(self).__name__} has no gradient: its result does not follow its input smoothly")
 
 
-class AvgPool1d(_Total):
-    function, gradient, ndim = windowed.avg_pool1d, windowed.avg_pool1d_backward, 1
+def _layer(base: type[Layer], module: Any, name: str, gradient: str, ndim: int, **more: Any) -> type[Layer]:
+    """The layer of one function."""
+    title = layer_name(name)
+    backward: Any = getattr(module, gradient, None)
+    return type(title, (base,), {"function": staticmethod(getattr(module, name)), "gradient": staticmethod(backward),
+                                 "ndim": ndim, "__module__": __name__, "__qualname__": title, **more})
 
 
-class AvgPool2d(_Total):
-    function, gradient, ndim = windowed.avg_pool2d, windowed.avg_pool2d_backward, 2
+def _global(base: type[Layer], module: Any, name: str, **more: Any) -> type[Layer]:
+    """The layer of an operator that is one function for all dimensions."""
+    return _layer(base, module, name, f"{name}_backward", 0, **more)
 
 
-class AvgPool3d(_Total):
-    function, gradient, ndim = windowed.avg_pool3d, windowed.avg_pool3d_backward, 3
+def _each(base: type[Layer], module: Any, name: str, gradient: str = "",
+          **more: Any) -> tuple[type[Layer], type[Layer], type[Layer]]:
+    """The layers of an operator in one, two and three dimensions."""
+    one, two, three = (_layer(base, module, f"{name}{n}d", f"{gradient or name}{n}d_backward", n, **more)
+                       if hasattr(module, f"{name}{n}d") else Layer for n in (1, 2, 3))
+    return one, two, three
 
 
-class SumPool1d(_Total):
-    function, gradient, ndim = windowed.sum_pool1d, windowed.sum_pool1d_backward, 1
-
-
-class SumPool2d(_Total):
-    function, gradient, ndim = windowed.sum_pool2d, windowed.sum_pool2d_backward, 2
-
-
-class SumPool3d(_Total):
-    function, gradient, ndim = windowed.sum_pool3d, windowed.sum_pool3d_backward, 3
-
-
-class AdaptiveMaxPool1d(_Choice):
-    function, gradient = adaptive.adaptive_max_pool1d, adaptive.adaptive_max_pool1d_backward
-    ndim, which = 1, "max"
-
-
-class AdaptiveMaxPool2d(_Choice):
-    function, gradient = adaptive.adaptive_max_pool2d, adaptive.adaptive_max_pool2d_backward
-    ndim, which = 2, "max"
-
-
-class AdaptiveMaxPool3d(_Choice):
-    function, gradient = adaptive.adaptive_max_pool3d, adaptive.adaptive_max_pool3d_backward
-    ndim, which = 3, "max"
-
-
-class AdaptiveAvgPool1d(_Total):
-    function, gradient, ndim = adaptive.adaptive_avg_pool1d, adaptive.adaptive_avg_pool1d_backward, 1
-
-
-class AdaptiveAvgPool2d(_Total):
-    function, gradient, ndim = adaptive.adaptive_avg_pool2d, adaptive.adaptive_avg_pool2d_backward, 2
-
-
-class AdaptiveAvgPool3d(_Total):
-    function, gradient, ndim = adaptive.adaptive_avg_pool3d, adaptive.adaptive_avg_pool3d_backward, 3
-
-
-class GlobalMaxPool(_Choice):
-    function, gradient, ndim, which = adaptive.global_max_pool, adaptive.global_max_pool_backward, 0, "max"
-
-
-class GlobalAvgPool(_Total):
-    function, gradient, ndim = adaptive.global_avg_pool, adaptive.global_avg_pool_backward, 0
+MaxPool1d, MaxPool2d, MaxPool3d = _each(_Choice, windowed, "max_pool", which="max")
+MinPool1d, MinPool2d, MinPool3d = _each(_Choice, windowed, "min_pool", which="min")
+AvgPool1d, AvgPool2d, AvgPool3d = _each(_Total, windowed, "avg_pool")
+SumPool1d, SumPool2d, SumPool3d = _each(_Total, windowed, "sum_pool")
+LpPool1d, LpPool2d, LpPool3d = _each(_Saving, norms, "lp_pool")
+GemPool1d, GemPool2d, GemPool3d = _each(_Saving, norms, "gem_pool", learned=("p",))
+LsePool1d, LsePool2d, LsePool3d = _each(_Saving, norms, "lse_pool", learned=("r",))
+SoftPool1d, SoftPool2d, SoftPool3d = _each(_Saving, soft, "soft_pool")
+AttentionPool1d, AttentionPool2d, AttentionPool3d = _each(_Attention, soft, "attention_pool")
+MixedPool1d, MixedPool2d, MixedPool3d = _each(_Saving, mixed, "mixed_pool", learned=("alpha",))
+GatedPool1d, GatedPool2d, GatedPool3d = _each(_Saving, mixed, "gated_pool", learned=("gate_weights",))
+TreePool1d, TreePool2d, TreePool3d = _each(_Saving, mixed, "tree_pool", learned=("leaf_weights", "gate_weights"))
+RandomMixedPool1d, RandomMixedPool2d, RandomMixedPool3d = _each(_DrawnMixture, mixed, "random_mixed_pool",
+                                                                "mixed_pool")
+StochasticPool1d, StochasticPool2d, StochasticPool3d = (
+    _layer(_DrawnElements, sampled, f"stochastic_pool{n}d", f"stochastic_pool{n}d_backward", n,
+           inference=staticmethod(getattr(sampled, f"stochastic_pool{n}d_inference_backward"))) for n in (1, 2, 3))
+_, FractionalMaxPool2d, FractionalMaxPool3d = _each(_DrawnElements, sampled, "fractional_max_pool")
+WeightedPool1d, WeightedPool2d, WeightedPool3d = _each(_Saving, weighted, "weighted_pool", learned=("weights",))
+BlurPool1d, BlurPool2d, BlurPool3d = _each(_Total, weighted, "blur_pool")
+AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = _each(_Choice, adaptive, "adaptive_max_pool", which="max")
+AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = _each(_Total, adaptive, "adaptive_avg_pool")
+GlobalMaxPool = _global(_Choice, adaptive, "global_max_pool", which="max")
+GlobalAvgPool = _global(_Total, adaptive, "global_avg_pool")
+GlobalLpPool = _global(_Saving, norms, "global_lp_pool")
+GlobalGemPool = _global(_Saving, norms, "global_gem_pool", learned=("p",))
+GlobalAttentionPool = _global(_Attention, soft, "global_attention_pool")
+SpatialPyramidPool = _global(_Saving, pyramids, "spatial_pyramid_pool")
+Sppf = _global(_Saving, pyramids, "sppf")
 
 
 class Sequential:

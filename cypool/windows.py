@@ -7,7 +7,7 @@ pooling knows of padding, "same", ceil mode, dilation and their adjoints ends he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -227,3 +227,58 @@ def bins(sizes: tuple[int, ...], outputs: tuple[int, ...]) -> Windows:
 def adjoint(windows: Windows) -> Windows:
     """The windows of the gradient. Along an axis that is one window all gradients are the same: it keeps length 1."""
     return Windows(tuple(batch(1) if axis.whole else axis.adjoint() for axis in windows.axes))
+
+
+@lru_cache(maxsize=1024)
+def band(windows: Windows, begin: int, end: int) -> tuple[int, int, Windows]:
+    """The windows `begin` to `end` along the first axis: which elements they read there, and the windows of these.
+
+    The elements in between are all there, and no window loses one.
+    """
+    axis = windows.axes[0]
+    if (begin, end) == (0, axis.out):
+        return 0, axis.size, windows
+    if axis.table is not None:
+        first, count = (part[begin:end] for part in axis.table)
+        low, high = int(first.min()), int((first + (count - 1) * axis.dilation).max()) + 1
+        local = replace(axis, size=high - low, out=end - begin, table=(first - low, count))
+        return low, high, Windows((local, *windows.axes[1:]))
+    origin = begin * axis.stride - axis.padding
+    low, high = max(origin, 0), min(axis.size, (end - 1) * axis.stride - axis.padding + axis.extent)
+    return low, high, _banded(windows, high - low, end - begin, low - origin)
+
+
+@lru_cache(maxsize=1024)
+def _banded(windows: Windows, size: int, out: int, padding: int) -> Windows:
+    """Bands in the middle of an array are all alike."""
+    local = replace(windows.axes[0], size=size, out=out, padding=padding, after=0)
+    return Windows((local, *windows.axes[1:]))
+
+
+def reached(axis: Axis, begin: int, end: int) -> tuple[int, int]:
+    """The windows that may read some of the elements `begin` to `end`; none: an empty range."""
+    if axis.table is not None:
+        first, count = axis.table
+        low = int(np.searchsorted(first + count, begin, side="right"))
+        return low, max(low, int(np.searchsorted(first, end, side="left")))
+    low = max(0, ceil_div(begin + axis.padding - axis.extent + 1, axis.stride))
+    return low, max(low, min(axis.out, (end - 1 + axis.padding) // axis.stride + 1))
+
+
+def started(axis: Axis, before: int) -> int:
+    """How many windows start before this element; all, if it is the end."""
+    if before == axis.size:
+        return axis.out
+    if axis.table is not None:
+        return int(np.searchsorted(axis.table[0], before, side="left"))
+    return 0 if before == 0 else min(axis.out, ceil_div(before + axis.padding, axis.stride))
+
+
+def taps_of(axis: Axis, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the taps of these windows of an axis lie, and which of them are elements: arrays of (windows, kernel)."""
+    tap = np.arange(axis.kernel, dtype=np.int64)
+    if axis.table is not None:
+        first, count = axis.table
+        return first[which, None] + tap * axis.dilation, tap < count[which, None]
+    place = which[:, None] * axis.stride - axis.padding + tap * axis.dilation
+    return place, (place >= 0) & (place < axis.size)

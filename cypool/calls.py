@@ -1,0 +1,93 @@
+"""Calls of the operators that are made of several passes: what all of them check, and what they return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cypool import arguments
+from cypool.windowed import Array, Fit
+from cypool.windows import Windows
+
+
+@dataclass
+class Call:
+    """A call's arrays, checked, with a batch axis; and where its windows lie.
+
+    Attributes
+    ----------
+    x : ndarray
+        With a batch axis.
+    given : tuple of int
+        x's shape as it was passed.
+    windows : Windows
+    last : bool
+    full : tuple of int
+        The result's shape, with a batch axis.
+    policy : str
+        What to do about NaN.
+    threads : int or None
+    """
+
+    x: Array
+    given: tuple[int, ...]
+    windows: Windows
+    last: bool
+    full: tuple[int, ...]
+    policy: str
+    threads: int | None
+
+    @property
+    def channels(self) -> int:
+        return int(self.x.shape[-1 if self.last else 1])
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(axis.kernel for axis in self.windows.axes)
+
+    @property
+    def ndim(self) -> int:
+        return self.x.ndim - 2
+
+    def out(self, out: Any, *inputs: Array, keepdims: bool = True) -> tuple[Array, Array]:
+        """The array to return, and the same with a batch axis and all spatial axes."""
+        shape = self.full[len(self.full) - len(self.given):]
+        if not keepdims:
+            shape = arguments.with_spatial(self.full, (), self.last)
+        y = arguments.out_array(out, shape, arguments.native(self.x.dtype), self.x, *inputs)
+        return y, y if y.shape == self.full else y.reshape(self.full)
+
+    def grad(self, grad_output: Any) -> Array:
+        """The gradient of the result, checked, with a batch axis and all spatial axes."""
+        grad = arguments.array("grad_output", grad_output)
+        arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
+        expected = self.full[len(self.full) - len(self.given):]
+        dropped = arguments.with_spatial(self.full, (), self.last)
+        if grad.shape == expected or self.windows.whole and grad.shape == dropped:
+            return grad.reshape(self.full)
+        raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
+
+    def grad_out(self, out: Any, *inputs: Array) -> tuple[Array, Array]:
+        """The gradient of x to return, and the same with a batch axis."""
+        result = arguments.out_array(out, self.given, arguments.native(self.x.dtype), self.x, *inputs)
+        return result, result.reshape(self.x.shape)
+
+    def per_channel(self, values: Array) -> Array:
+        """Numbers for every channel, ready to broadcast to x."""
+        return values.reshape((1,) * (self.ndim + 1) + (-1,) if self.last else (1, -1) + (1,) * self.ndim)
+
+
+def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",
+         num_threads: Any = None) -> Call:
+    """A call over x, of floats."""
+    given = arguments.array("x", x)
+    arguments.check_dtype("x", given.dtype, arguments.FLOATS)
+    policy = arguments.nan_policy(nan_policy, given.dtype)
+    last = arguments.channels_last(data_format)
+    batch = arguments.batched("x", given, ndim)
+    windows = windows_for(arguments.spatial("x", batch.shape, last))
+    threads = arguments.threads(num_threads)
+    if policy == "raise":
+        arguments.refuse_nan(given)
+    return Call(batch, given.shape, windows, last, arguments.with_spatial(batch.shape, windows.shape, last), policy,
+                threads)

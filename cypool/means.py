@@ -1,0 +1,438 @@
+"""Means: the operators that weigh the elements of a window, all of them two sums over transformed data.
+
+With weights w and values v, ``S = sum of w`` and ``T = sum of w v`` over a window; the result is ``T / S`` (soft,
+attention, stochastic inference) or a function of S alone (Lp, GeM, log-sum-exp). Gradients are sums over the windows
+that an element is in: ``w`` times those of ``d / S`` and ``d y / S``, for gradients d of the results y.
+
+Weights are powers or exponentials, and a sum of them tells nothing of windows whose weights are far from the scale
+that they were computed at. So each piece is tried at scale 1 and the array's own precision. Where too many windows are
+off that scale it is tried in float64 at the scale of the piece; and the few that are off that one too are taken one by
+one, each at its own. A window's result depends on its own elements alone, and is finite whenever it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, shared, total
+from cypool.windows import Windows, counted, taps_of
+
+#: Where sums are on scale: every term that matters then has all its bits.
+ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60), np.dtype(np.float64): (2.0**-450, 2.0**450)}
+#: Windows of a piece that may be taken one by one, of all, before the piece is tried again.
+FEW = 1 / 16
+#: Taps of the windows that are taken one by one at once.
+TAPS = 1 << 18
+
+
+# ---------------------------------------------------------------------------- kinds of means
+
+class Mean:
+    """How an operator weighs, and what it makes of the sums.
+
+    Of every window or element: x; logits z; parameter p; u, which grows with the weight w; the scale's unit, None
+    for 1; the sums s and t, the number of elements, the result y and its gradient d.
+    """
+
+    #: Sums on any scale can be had, and windows without weight have a result of their own.
+    scales: ClassVar[bool] = True
+    #: The result needs t.
+    uses_t: ClassVar[bool] = False
+    #: Computed in float64, whatever the array's type.
+    wide: ClassVar[bool] = False
+
+    def u(self, x: Array, z: Any, p: Any) -> Array:
+        return x
+
+    def unit(self, largest_u: Any) -> Any:
+        """The unit of a scale; infinite and other impossible ones give NaN."""
+        raise NotImplementedError
+
+    def weigh(self, u: Array, unit: Any, p: Any) -> Array:
+        raise NotImplementedError
+
+    def extreme(self, largest_u: Array, p: Any) -> tuple[Array, Array]:
+        """Where a window with this largest u has no scale, and its result then."""
+        raise NotImplementedError
+
+    def result(self, s: Array, t: Any, count: Any, unit: Any, p: Any) -> Array:
+        raise NotImplementedError
+
+    def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
+                  by_y: Callable[[], Array]) -> tuple[Array, ...]:
+        """Of x, and of z: `by_s` gives each element's sum of ``d / s`` over its windows, `by_y` that of ``d y / s``."""
+        raise NotImplementedError
+
+    def slope(self, x: Array) -> Any:
+        """The gradient of a window's infinite result with respect to the element that made it so."""
+        return 1
+
+    def value(self, x: Array) -> Array:
+        """What t sums up."""
+        return x
+
+    def parameter(self, d: Array, s: Array, t: Array, y: Array, p: Any) -> Array:
+        """The parameter's gradient."""
+        raise NotImplementedError
+
+
+class Exponential(Mean):
+    """Weights ``exp(u)``."""
+
+    def unit(self, largest_u: Any) -> Any:
+        return np.where(np.isfinite(largest_u), largest_u, np.nan)
+
+    def weigh(self, u: Array, unit: Any, p: Any) -> Array:
+        return np.exp(u if unit is None else u - unit)
+
+    def extreme(self, largest_u: Array, p: Any) -> tuple[Array, Array]:
+        return ~np.isfinite(largest_u), largest_u
+
+
+class Ratio(Mean):
+    """The average of x, weighted."""
+
+    uses_t = True
+
+    def result(self, s: Array, t: Any, count: Any, unit: Any, p: Any) -> Array:
+        return t / s                                                          # type: ignore[no-any-return]
+
+
+class Power(Mean):
+    """Weights ``u ** |p|``; u is at least 0, and the inverse of what is averaged where p is negative."""
+
+    def unit(self, largest_u: Any) -> Any:
+        usable = np.isfinite(largest_u) & (largest_u > 0)
+        return np.ldexp(1.0, np.frexp(np.where(usable, largest_u, np.nan))[1])      # a power of two: no rounding
+
+    def weigh(self, u: Array, unit: Any, p: Any) -> Array:
+        return power(u if unit is None else u / unit, np.abs(p))
+
+    def extreme(self, largest_u: Array, p: Any) -> tuple[Array, Array]:
+        return ~np.isfinite(largest_u) | (largest_u == 0), inverse_where_negative(largest_u, p)
+
+    def root(self, mean: Array, unit: Any, p: Any) -> Array:
+        y = power(mean, 1 / np.abs(p))
+        return inverse_where_negative(y if unit is None else y * unit, p)
+
+    def slopes(self, size: Array, w: Array) -> Array:
+        """``size ** (p - 1)``, and 0 where size is."""
+        return np.divide(w, size, out=np.zeros_like(w), where=(size > 0) & np.isfinite(size))
+
+
+def power(u: Array, p: Any) -> Array:
+    """u to the power p: by the simplest operation."""
+    if np.ndim(p) == 0:
+        if p in (1, 2, 3):
+            return reduce(np.multiply, [u] * (int(p) - 1), u)
+        if p == 0.5:
+            return np.sqrt(u)
+    return np.power(u, p)                                                     # type: ignore[no-any-return]
+
+
+def inverse_where_negative(u: Array, p: Any) -> Array:
+    if np.ndim(p) == 0:
+        return u if p > 0 else 1 / u
+    return np.where(p > 0, u, 1 / u) if np.any(p < 0) else u
+
+
+# ---------------------------------------------------------------------------- a call
+
+@dataclass
+class Job:
+    """A call: its arrays have a batch axis; z and `missing` may have one channel for all, p broadcasts to x.
+
+    `missing` says which elements do not count; without one and with `omit`, NaN do not.
+    """
+
+    mean: Mean
+    x: Array
+    z: Array | None
+    p: Any
+    windows: Windows
+    last: bool
+    omit: bool = False
+    missing: Array | None = None
+
+    def reals(self) -> Iterator[tuple[np.dtype[Any], bool]]:
+        """Precisions to try, and whether at the scale of the piece."""
+        own = np.dtype(np.float64 if self.mean.wide or self.x.dtype == np.float64 else np.float32)
+        yield own, False
+        if self.mean.scales:
+            yield np.dtype(np.float64), True
+
+
+@dataclass
+class Sums:
+    """The sums of a piece at one scale."""
+
+    x: Array
+    z: Array | None
+    p: Any
+    missing: Array | None
+    u: Array
+    unit: Any
+    w: Array
+    s: Array
+    t: Any
+    count: Any
+    y: Array
+
+
+def counts(windows: Windows, last: bool) -> Array:
+    """Elements of each window, ready to broadcast."""
+    ndim = len(windows.axes)
+    product = np.ones((1,) * ndim)
+    for i, axis in enumerate(windows.axes):
+        product = product * counted(axis, False).reshape((-1,) + (1,) * (ndim - 1 - i))
+    return product[..., None] if last else product
+
+
+def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bool, threads: int | None) -> Sums:
+    """The sums of a piece, `values`: t as well."""
+    def part(a: Array | None, dtype: Any) -> Any:
+        return None if a is None else np.ascontiguousarray(piece.cut(a, piece.inputs), dtype)
+
+    mean, windows, last = job.mean, piece.windows, piece.last
+    x, z, missing = part(job.x, real), part(job.z, real), part(job.missing, bool)
+    if job.omit:
+        missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
+    p = job.p if np.ndim(job.p) == 0 else piece.cut(job.p, slice(None)).astype(real)
+    u = mean.u(x, z, p)
+    count: Any = counts(windows, last).astype(real)
+    if missing is not None:
+        missing = np.broadcast_to(missing, x.shape)
+        x, u = np.where(missing, 0, x), np.where(missing, -np.inf, u)
+        count = total((~missing).astype(real), windows, last, threads)
+    unit = None
+    if scaled:
+        unit = mean.unit(np.max(u, initial=-np.inf, where=np.isfinite(u)))
+        unit = None if np.isnan(unit) else unit
+    w = mean.weigh(u, unit, p)
+    if missing is not None:
+        w[np.broadcast_to(missing, w.shape)] = 0
+    s = total(w, windows, last, threads)
+    t = total(w * mean.value(x), windows, last, threads) if values else None
+    return Sums(x, z, p, missing, u, unit, w, s, t, count, mean.result(s, t, count, unit, p))
+
+
+def off_scale(sums: Sums) -> Array | None:
+    """Which windows are off the scale; None: none."""
+    least, most = ON_SCALE[sums.s.dtype]
+    if sums.s.size == 0 or sums.s.min() >= least and sums.s.max() <= most:
+        if sums.t is None or np.isfinite(sums.t.min()) and np.isfinite(sums.t.max()):
+            return None
+    off = ~((sums.s >= least) & (sums.s <= most))
+    off = off if sums.t is None else off | ~np.isfinite(sums.t)
+    return np.broadcast_to(off, sums.y.shape)
+
+
+@dataclass
+class Found:
+    """The best sums to be had of a piece.
+
+    off : windows that they say nothing of
+    alone : those of them that have to be taken one by one
+    """
+
+    sums: Sums
+    off: Array | None = None
+    alone: Array | None = None
+
+
+def find(job: Job, piece: Piece, values: bool, threads: int | None) -> Found:
+    """Sums on scale; windows that have no scale are given their result."""
+    for real, scaled in job.reals():
+        sums = add_up(job, piece, real, scaled, values, threads)
+        off = off_scale(sums) if job.mean.scales else None
+        if off is None:
+            return Found(sums)
+        scale = largest(sums.u, piece.windows, piece.last, threads)
+        settled, result = job.mean.extreme(scale, sums.p)
+        if sums.missing is not None:
+            empty = sums.count == 0
+            settled, result = settled | empty, np.where(empty, empty_result(job), result)
+        settled = off & settled
+        np.copyto(sums.y, result, where=settled)
+        alone = off & ~settled
+        few = np.count_nonzero(alone) <= FEW * alone.size
+        if few:
+            break
+    return Found(sums, off, alone)
+
+
+def empty_result(job: Job) -> float:
+    """The result where all elements are missing: NaN if they were, 0 where a mask left none."""
+    return np.nan if job.omit else 0.0
+
+
+def rows(job: Job, piece: Piece, which: Array) -> Iterator[tuple[tuple[Array, ...], Array, Array]]:
+    """The windows marked in `which`, some at a time: their places, where their taps lie in the flat piece, and which
+    of these are elements."""
+    places = np.nonzero(which)
+    axes = piece.windows.axes
+    shape = piece.cut(job.x, piece.inputs).shape
+    steps = [int(np.prod(shape[i + 1:], dtype=object)) for i in range(len(shape))]
+    first = 1 if piece.last else 2
+    some = max(1, TAPS // piece.windows.taps)
+    for begin in range(0, len(places[0]), some):
+        at = tuple(place[begin:begin + some] for place in places)
+        n = len(at[0])
+        flat = (at[0] * steps[0] + at[-1 if piece.last else 1] * steps[-1 if piece.last else 1])[:, None]
+        valid = np.ones((n, 1), bool)
+        for i, axis in enumerate(axes):
+            place, inside = taps_of(axis, at[first + i])
+            flat = (flat[:, :, None] + (place * steps[first + i])[:, None]).reshape(n, -1)
+            valid = (valid[:, :, None] & inside[:, None]).reshape(n, -1)
+        yield at, np.where(valid, flat, 0), valid
+
+
+@dataclass
+class Row:
+    """Windows taken one by one, each at its own scale."""
+
+    x: Array
+    p: Any
+    unit: Array
+    w: Array
+    s: Array
+    t: Array
+    y: Array
+    best: Array             # the first tap of the largest u
+    settled: Array          # windows that have no scale
+
+
+def row_sums(job: Job, piece: Piece, sums: Sums, at: tuple[Array, ...], flat: Array, valid: Array) -> Row:
+    mean = job.mean
+
+    def taken(a: Array | None) -> Any:
+        return None if a is None else np.broadcast_to(
+            np.asarray(piece.cut(a, piece.inputs), np.float64), sums.x.shape).reshape(-1)[flat]
+
+    x, z = taken(job.x), taken(job.z)
+    if sums.missing is not None:
+        valid = valid & ~sums.missing.reshape(-1)[flat]
+    p = job.p
+    if np.ndim(p):
+        p = np.broadcast_to(piece.cut(p, slice(None)), sums.y.shape)[at][:, None].astype(np.float64)
+    u = np.where(valid, mean.u(x, z, p), -np.inf)
+    best = np.argmax(u, axis=1)                                 # a NaN, if there is one
+    scale = u[np.arange(len(u)), best]
+    p_of = p if np.ndim(p) == 0 else p[:, 0]
+    settled, result = mean.extreme(scale, p_of)
+    result = np.where(valid.any(axis=1), result, empty_result(job))
+    settled = settled | ~valid.any(axis=1)
+    unit = np.where(settled, 1, mean.unit(scale))
+    w = np.where(valid, mean.weigh(u, unit[:, None], p), 0)
+    s, count = w.sum(axis=1), valid.sum(axis=1)
+    t = np.where(w == 0, 0, w * mean.value(x)).sum(axis=1)
+    y = np.where(settled, result, mean.result(s, t, count, unit, p_of))
+    return Row(x, p, unit, w, s, t, y, best, settled)
+
+
+# ---------------------------------------------------------------------------- forward and backward
+
+def forward(job: Job, y: Array, num_threads: int | None) -> None:
+    """The results of a call, into y."""
+    def work(piece: Piece, threads: int | None) -> None:
+        with np.errstate(all="ignore"):
+            found = find(job, piece, job.mean.uses_t, threads)
+            if found.alone is not None:
+                for at, flat, valid in rows(job, piece, found.alone):
+                    found.sums.y[at] = row_sums(job, piece, found.sums, at, flat, valid).y
+            piece.cut(y, piece.outputs)[...] = found.sums.y
+
+    each(work, forward_pieces(job.x.shape, job.windows, job.last), job.x.size, num_threads)
+
+
+def backward(job: Job, grad: Array, outs: tuple[Array, ...], num_threads: int | None) -> Any:
+    """The gradients of x, and of z if there is one, into `outs`; returns the parameter's, as an array like p."""
+    mean = job.mean
+    learned = job.p is not None and type(mean).parameter is not Mean.parameter
+    values = mean.uses_t or learned
+
+    def work(piece: Piece, threads: int | None) -> Any:
+        with np.errstate(all="ignore"):
+            return piece_backward(job, piece, grad, outs, values, learned, threads)
+
+    for out in outs:
+        out[...] = 0
+    pieces = backward_pieces(job.x.shape, job.windows, job.last)
+    parts = each(work, pieces, job.x.size, num_threads)
+    if not learned:
+        return None
+    result = np.zeros(np.shape(job.p))
+    for piece, part in zip(pieces, parts, strict=True):
+        if np.ndim(result):
+            piece.cut(result, slice(None))[...] += part
+        else:
+            result += part
+    return result
+
+
+def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...], values: bool, learned: bool,
+                   threads: int | None) -> Any:
+    """The gradients of a piece's inner elements into `outs`, and its part of the parameter's."""
+    mean, windows, last = job.mean, piece.windows, piece.last
+    found = find(job, piece, values, threads)
+    sums, off = found.sums, found.off
+    d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
+    x, w, s, t, y, usable = sums.x, sums.w, sums.s, sums.t, sums.y, d
+    if not mean.scales:
+        s, y = np.where(s == 0, 1, s), np.where(s == 0, 0, y)
+    if off is not None:                             # such windows take no part, whatever is in them
+        finite = np.isfinite(w) & np.isfinite(x)
+        x, w = np.where(finite, x, 0), np.where(finite, w, 0)
+        s, y, usable = np.where(off, 1, s), np.where(off, 0, y), np.where(off, 0, d)
+    grads = mean.gradients(x, w, sums.unit, sums.p, lambda: shared(usable / s, windows, last, threads),
+                           lambda: shared(usable * y / s, windows, last, threads))
+    made: Any = None
+    if learned:
+        made = mean.parameter(usable, s, t, y, sums.p)
+        made = made if off is None else np.where(off, 0, made)
+    if off is not None:
+        grads = tuple(np.array(np.broadcast_to(g, x.shape)) for g in grads)
+        for at, flat, valid in rows(job, piece, off & ((sums.y != 0) | found.alone)):
+            row = row_sums(job, piece, sums, at, flat, valid)
+            for g, more in zip(grads, row_gradients(mean, row, d[at], valid), strict=True):
+                np.add.at(g.reshape(-1), flat[valid], more[valid])
+            if learned:
+                p = row.p if np.ndim(row.p) == 0 else row.p[:, 0]
+                alone = mean.parameter(d[at], row.s, row.t, row.y, p)
+                made[at] = np.where(row.settled, np.where(np.isnan(row.y), np.nan, 0), alone)
+    for out, g in zip(outs, grads, strict=True):
+        inner = piece.along(np.broadcast_to(g, x.shape), piece.inner)
+        low = piece.inputs.start + piece.inner.start
+        target = piece.cut(out, slice(low, low + inner.shape[1 if last else 2]))
+        if target.shape != inner.shape:                         # one channel for all
+            target += inner.sum(axis=-1 if last else 1, keepdims=True)
+        else:
+            target[...] = inner
+    return gathered(piece.along(made, piece.starting), job.p, last) if learned else None
+
+
+def row_gradients(mean: Mean, row: Row, d: Array, valid: Array) -> tuple[Array, ...]:
+    """Those of single windows' taps."""
+    d = d.astype(np.float64)
+    s, y = np.where(row.settled, 1, row.s), np.where(row.settled, 0, row.y)
+    finite = np.isfinite(row.x) & np.isfinite(row.w)
+    x, w = np.where(finite, row.x, 0), np.where(finite, row.w, 0)
+    grads = mean.gradients(x, w, row.unit[:, None], row.p, lambda: (d / s)[:, None], lambda: (d * y / s)[:, None])
+    first = np.zeros_like(w)
+    first[np.arange(len(w)), row.best] = 1
+    first *= np.where(np.isnan(row.y), np.nan, np.where(row.y == 0, 0, 1))[:, None]
+    first = np.where(np.isnan(row.y)[:, None] & valid, np.nan, first) * mean.slope(row.x) * d[:, None]
+    return tuple(np.where(row.settled[:, None], first, g) for g in grads)
+
+
+def gathered(made: Array, p: Any, last: bool) -> Any:
+    """A parameter's gradient, of every window, added up for each channel or for all."""
+    if np.ndim(p) == 0:
+        return made.sum(dtype=np.float64)
+    channel = made.ndim - 1 if last else 1
+    return made.sum(axis=tuple(i for i in range(made.ndim) if i != channel), keepdims=True, dtype=np.float64)

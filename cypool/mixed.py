@@ -1,0 +1,573 @@
+"""Mixtures of pooling: of max and average by a learned, a gated or a drawn proportion, and trees of learned filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cypool import arguments, windowed
+from cypool.calls import Call, call
+from cypool.dimensions import dimensions, plain
+from cypool.dispatch import Pooling, add_chosen, reduce_windows
+from cypool.weighted import correlate, correlate_backward, real_of, tap_weights
+from cypool.windowed import Array, Format, IntOrInts, NanPolicy, Padding, fit
+from cypool.windows import adjoint
+
+
+@dataclass
+class Both:
+    """The maximum and the average of each window, in what the mixture is computed in."""
+
+    most: Array
+    mean: Array
+    chosen: Array | None
+
+
+def both(c: Call, real: np.dtype[Any], indices: bool = False) -> Both:
+    most = np.empty(c.full, arguments.native(c.x.dtype))
+    chosen = np.empty(c.full, np.int64) if indices else None
+    which = ("omit_" if c.policy == "omit" else "") + ("arg_max" if indices else "max")
+    Pooling(c.x.shape, c.x.dtype, c.full, most.dtype, c.windows, which, c.last)(c.x, most, chosen, False, c.threads)
+    mean = np.empty(c.full, real)
+    if c.policy == "omit":
+        windowed.add_present(c.windows, "valid", c.last, c.x, mean, None, False, c.threads)
+    else:
+        reduce_windows(c.x, mean, c.windows, "sum", last=c.last, divide="valid", num_threads=c.threads)
+    return Both(most.astype(real, copy=False), mean, chosen)
+
+
+def spread_both(c: Call, for_most: Array, for_mean: Array, chosen: Array, *more: Array) -> Array:
+    """The gradient of x from those of the maxima and the averages, and what else is to be added."""
+    windows = adjoint(c.windows)
+    once = np.empty(arguments.with_spatial(c.x.shape, windows.shape, c.last), for_mean.dtype)
+    reduce_windows(for_mean, once, windows, "sum", last=c.last, divide="valid", forward=c.windows,
+                   num_threads=c.threads)
+    result = np.empty(c.x.shape, for_most.dtype)
+    add_chosen(for_most, chosen, result, None, last=c.last, num_threads=c.threads)
+    result += once
+    for part in more:
+        result += part
+    return result
+
+
+# ---------------------------------------------------------------------------- mixed
+
+def proportion(c: Call, alpha: Any) -> Any:
+    """alpha, ready to broadcast to x."""
+    n, channels = c.x.shape[0], c.channels
+    value = arguments.parameter("alpha", alpha, (channels,), (n, channels))
+    if not isinstance(value, np.ndarray):
+        return value
+    return c.per_channel(value) if value.ndim == 1 else value.reshape(
+        (n, *(1,) * c.ndim, channels) if c.last else (n, channels, *(1,) * c.ndim))
+
+
+def mix(c: Call, alpha: Any, out: Any) -> Array:
+    real = real_of(c.x)
+    y, full = c.out(out)
+    a = np.asarray(proportion(c, alpha), real)
+    with np.errstate(all="ignore"):
+        parts = both(c, real)
+        parts.mean *= 1 - a
+        np.multiply(parts.most, a, out=parts.most)
+        full[...] = parts.most + parts.mean
+    return y
+
+
+def _mixed_pool(ndim: int, x: ArrayLike, alpha: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts | None = None,
+                padding: Padding = 0, dilation: IntOrInts = 1, ceil_mode: bool = False, *,
+                data_format: Format = "channels_first", nan_policy: NanPolicy = "propagate", out: Array | None = None,
+                num_threads: int | None = None) -> Array:
+    """A mixture of max and average pooling over {n}D windows: ``y = alpha * max + (1 - alpha) * average``.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (N, C, {spatial}) or (C, {spatial})
+    alpha : float, or array_like of shape (C,) or (N, C)
+        For all, for each channel, or for each batch element's channels.
+    kernel_size, stride, padding, dilation, ceil_mode, data_format, nan_policy, out, num_threads
+        As for :func:`cypool.max_pool{n}d`. Padding is not part of the average.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool{n}d`; ValueError for an alpha of another shape, or one that is not finite.
+
+    See Also
+    --------
+    mixed_pool{n}d_backward, random_mixed_pool{n}d, gated_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    return mix(c, alpha, out)
+
+
+def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha: ArrayLike, kernel_size: IntOrInts,
+                         stride: IntOrInts | None = None, padding: Padding = 0, dilation: IntOrInts = 1,
+                         ceil_mode: bool = False, *, data_format: Format = "channels_first",
+                         out: Array | None = None, num_threads: int | None = None) -> tuple[Array, Any]:
+    """The gradients of :func:`mixed_pool{n}d` with respect to its input and to alpha.
+
+    The maximum gets ``alpha`` of each gradient, the N elements of the window share ``1 - alpha`` of it; and
+    ``dy / dalpha = max - average``.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output.
+    x : array_like of float
+        The forward's input.
+    alpha, kernel_size, stride, padding, dilation, ceil_mode, data_format
+        The forward's.
+    out : ndarray, optional
+        For grad_x.
+    num_threads
+        As for :func:`cypool.max_pool{n}d`.
+
+    Returns
+    -------
+    grad_x : ndarray
+        Of x's dtype.
+    grad_alpha : float, or ndarray shaped like alpha
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.mixed_pool{n}d`; ValueError if grad_output does not have the output's shape.
+
+    See Also
+    --------
+    mixed_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    grad = c.grad(grad_output)
+    real = real_of(c.x)
+    a = np.asarray(proportion(c, alpha), real)
+    result, full = c.grad_out(out, grad)
+    d = grad.astype(real, copy=False)
+    with np.errstate(all="ignore"):
+        parts = both(c, real, indices=True)
+        assert parts.chosen is not None
+        full[...] = spread_both(c, d * a, d * (1 - a), parts.chosen)
+        each = d * (parts.most - parts.mean)
+    given = arguments.array("alpha", alpha)
+    dtype = arguments.native(given.dtype) if given.dtype.kind == "f" else np.dtype(np.float64)
+    axes = tuple(i for i in range(each.ndim) if a.ndim == 0 or a.shape[i] == 1)
+    made = each.sum(axis=axes, dtype=np.float64) if given.ndim else each.sum(dtype=np.float64)
+    return result, np.asarray(made, dtype).reshape(given.shape)[()]
+
+
+mixed_pool1d, mixed_pool2d, mixed_pool3d = dimensions(_mixed_pool, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> cypool.mixed_pool{n}d(x, 0.25, {pair}).ravel()
+    array([2.25, 7.5 ])
+    """)
+
+mixed_pool1d_backward, mixed_pool2d_backward, mixed_pool3d_backward = dimensions(_mixed_pool_backward, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> grad_x, grad_alpha = cypool.mixed_pool{n}d_backward(np.ones(({row}2)), x, 0.25, {pair})
+    >>> grad_x.ravel(), float(grad_alpha)
+    (array([0.375, 0.625, 0.375, 0.625]), 3.0)
+    """)
+
+
+def _random_mixed_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts | None = None,
+                       padding: Padding = 0, dilation: IntOrInts = 1, ceil_mode: bool = False, *,
+                       training: bool = True, rng: np.random.Generator | int | None = None,
+                       alpha: ArrayLike | None = None, data_format: Format = "channels_first",
+                       nan_policy: NanPolicy = "propagate", out: Array | None = None,
+                       num_threads: int | None = None) -> tuple[Array, Any]:
+    """Max or average pooling over {n}D windows, drawn for every channel of every batch element.
+
+    In training each gets 0 or 1 for ``alpha`` with equal probability, and ``y = alpha * max + (1 - alpha) * average``;
+    else alpha is 0.5 unless given.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (N, C, {spatial}) or (C, {spatial})
+    training : bool
+    rng : numpy.random.Generator, int or None
+        What draws, or its seed; None: a new one each time.
+    alpha : float, or array_like of shape (C,) or (N, C), optional
+        In place of 0.5 where there is no training; in training it is not looked at.
+    kernel_size, stride, padding, dilation, ceil_mode, data_format, nan_policy, out, num_threads
+        As for :func:`cypool.max_pool{n}d`. Padding is not part of the average.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+    alpha : ndarray of shape (N, C), or as given
+        What :func:`mixed_pool{n}d_backward` takes for the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.mixed_pool{n}d`.
+
+    See Also
+    --------
+    mixed_pool{n}d, mixed_pool{n}d_backward
+
+    References
+    ----------
+    .. [1] D. Yu, H. Wang, P. Chen, Z. Wei, "Mixed pooling for convolutional neural networks", 2014.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    generator = arguments.generator(rng)
+    if arguments.flag("training", training):
+        alpha = generator.integers(0, 2, (c.x.shape[0], c.channels)).astype(np.float64)
+    elif alpha is None:
+        alpha = 0.5
+    return mix(c, alpha, out), alpha
+
+
+random_mixed_pool1d, random_mixed_pool2d, random_mixed_pool3d = dimensions(_random_mixed_pool, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> y, alpha = cypool.random_mixed_pool{n}d(x, {pair}, rng=0)
+    >>> y.ravel(), alpha
+    (array([3., 9.]), array([[1.]]))
+    """)
+
+
+# ---------------------------------------------------------------------------- gated
+
+def sigmoid(z: Array) -> Array:
+    """``1 / (1 + exp(-z))``."""
+    return 1 / (1 + np.exp(-z))
+
+
+def _gated_pool(ndim: int, x: ArrayLike, gate_weights: ArrayLike, kernel_size: IntOrInts,
+                stride: IntOrInts | None = None, padding: Padding = 0, dilation: IntOrInts = 1,
+                ceil_mode: bool = False, *, data_format: Format = "channels_first", out: Array | None = None,
+                num_threads: int | None = None) -> Array:
+    """A mixture of max and average pooling over {n}D windows, the proportion a function of the window itself.
+
+    ``y = g * max + (1 - g) * average`` with ``g = sigmoid(sum over taps of gate_weights * x)``.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (N, C, {spatial}) or (C, {spatial})
+    gate_weights : array_like of float, of the kernel's shape, or with an axis for the channels before that
+        The same for all channels, or for each its own.
+    kernel_size, stride, padding, dilation, ceil_mode, data_format, out, num_threads
+        As for :func:`cypool.max_pool{n}d`. Padding is 0 for the gate, and not part of the average.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool{n}d`; ValueError for weights of another shape.
+
+    See Also
+    --------
+    gated_pool{n}d_backward, mixed_pool{n}d, tree_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
+    real = real_of(c.x, w)
+    y, full = c.out(out, w)
+    with np.errstate(all="ignore"):
+        g = sigmoid(correlate(c, w, real, np.empty(c.full, real)))
+        parts = both(c, real)
+        full[...] = g * parts.most + (1 - g) * parts.mean
+    return y
+
+
+def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_weights: ArrayLike,
+                         kernel_size: IntOrInts, stride: IntOrInts | None = None, padding: Padding = 0,
+                         dilation: IntOrInts = 1, ceil_mode: bool = False, *,
+                         data_format: Format = "channels_first", out: Array | None = None,
+                         num_threads: int | None = None) -> tuple[Array, Array]:
+    """The gradients of :func:`gated_pool{n}d` with respect to its input and its gate's weights.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output.
+    x : array_like of float
+        The forward's input.
+    gate_weights, kernel_size, stride, padding, dilation, ceil_mode, data_format
+        The forward's.
+    out : ndarray, optional
+        For grad_x.
+    num_threads
+        As for :func:`cypool.max_pool{n}d`.
+
+    Returns
+    -------
+    grad_x, grad_gate_weights : ndarray
+        Shaped like x and the weights, and of their dtypes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.gated_pool{n}d`; ValueError if grad_output does not have the output's shape.
+
+    See Also
+    --------
+    gated_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
+    real, grad = real_of(c.x, w), c.grad(grad_output)
+    result, full = c.grad_out(out, grad, w)
+    d = grad.astype(real, copy=False)
+    with np.errstate(all="ignore"):
+        g = sigmoid(correlate(c, w, real, np.empty(c.full, real)))
+        parts = both(c, real, indices=True)
+        assert parts.chosen is not None
+        through = np.empty(c.x.shape, real)
+        made = correlate_backward(c, w, d * g * (1 - g) * (parts.most - parts.mean), real, through)
+        full[...] = spread_both(c, d * g, d * (1 - g), parts.chosen, through)
+    return result, made.astype(arguments.native(w.dtype))
+
+
+gated_pool1d, gated_pool2d, gated_pool3d = dimensions(_gated_pool, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> weights = np.array([1.0, -0.5]).reshape({pair})
+    >>> cypool.gated_pool{n}d(x, weights, {pair}).ravel().round(4)
+    array([2.3775, 8.2449])
+    """)
+
+gated_pool1d_backward, gated_pool2d_backward, gated_pool3d_backward = dimensions(_gated_pool_backward, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> weights = np.zeros(2).reshape({pair})
+    >>> grad_x, grad_weights = cypool.gated_pool{n}d_backward(np.ones(({row}2)), x, weights, {pair})
+    >>> grad_x.ravel(), grad_weights.ravel()
+    (array([0.25, 0.75, 0.25, 0.75]), array([2.75, 5.25]))
+    """)
+
+
+# ---------------------------------------------------------------------------- tree
+
+@dataclass
+class Tree:
+    """A tree's weights, checked, and what each node makes of the windows."""
+
+    leaves: Array
+    gates: Array
+    real: np.dtype[Any]
+
+
+def tree(c: Call, leaf_weights: Any, gate_weights: Any) -> Tree:
+    given = arguments.array("leaf_weights", leaf_weights)
+    count = given.shape[0] if given.ndim else 0
+    if count < 2 or count & (count - 1):
+        raise ValueError("leaf_weights must hold a power of two of leaves, at least 2, along its first axis, "
+                         f"got shape {given.shape}")
+    leaves = tap_weights("leaf_weights", leaf_weights, c.kernel, c.channels, (count,))
+    gates = tap_weights("gate_weights", gate_weights, c.kernel, c.channels, (count - 1,))
+    return Tree(leaves, gates, real_of(c.x, leaves, gates))
+
+
+def climb(c: Call, t: Tree) -> tuple[list[Array], list[Array]]:
+    """The value of every node, breadth first, leaves last; and the gate of each that has one."""
+    inner = len(t.gates)
+
+    def product(weights: Array) -> Array:
+        return correlate(c, weights, t.real, np.empty(c.full, t.real))
+
+    gates = [sigmoid(product(w)) for w in t.gates]
+    values: list[Any] = [None] * inner + [product(w) for w in t.leaves]
+    for i in reversed(range(inner)):
+        values[i] = gates[i] * values[2 * i + 1] + (1 - gates[i]) * values[2 * i + 2]
+    return values, gates
+
+
+def _tree_pool(ndim: int, x: ArrayLike, leaf_weights: ArrayLike, gate_weights: ArrayLike, kernel_size: IntOrInts,
+               stride: IntOrInts | None = None, padding: Padding = 0, dilation: IntOrInts = 1, ceil_mode: bool = False,
+               *, data_format: Format = "channels_first", out: Array | None = None,
+               num_threads: int | None = None) -> Array:
+    """Learned filters over {n}D windows, mixed in a binary tree.
+
+    A leaf is ``sum over taps of leaf_weights * x``; a node above is ``g * left + (1 - g) * right`` with
+    ``g = sigmoid(sum over taps of gate_weights * x)``; y is the root.
+
+    Parameters
+    ----------
+    x : array_like of float, shape (N, C, {spatial}) or (C, {spatial})
+    leaf_weights : array_like of float, a power of two of leaves, each of the kernel's shape
+    gate_weights : array_like of float, one less, each of the kernel's shape
+        Breadth first: the root, the two nodes below it, and so on.
+    kernel_size, stride, padding, dilation, ceil_mode, data_format, out, num_threads
+        As for :func:`cypool.max_pool{n}d`. Padding is 0.
+
+    Returns
+    -------
+    y : ndarray
+        Of x's dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.max_pool{n}d`; ValueError for weights of other shapes.
+
+    See Also
+    --------
+    tree_pool{n}d_backward, gated_pool{n}d, weighted_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    t = tree(c, leaf_weights, gate_weights)
+    y, full = c.out(out, t.leaves, t.gates)
+    with np.errstate(all="ignore"):
+        full[...] = climb(c, t)[0][0]
+    return y
+
+
+def _tree_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, leaf_weights: ArrayLike,
+                        gate_weights: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts | None = None,
+                        padding: Padding = 0, dilation: IntOrInts = 1, ceil_mode: bool = False, *,
+                        data_format: Format = "channels_first", out: Array | None = None,
+                        num_threads: int | None = None) -> tuple[Array, Array, Array]:
+    """The gradients of :func:`tree_pool{n}d` with respect to its input, its leaves and its gates.
+
+    Parameters
+    ----------
+    grad_output : array_like of float
+        The gradient of the forward's output.
+    x : array_like of float
+        The forward's input.
+    leaf_weights, gate_weights, kernel_size, stride, padding, dilation, ceil_mode, data_format
+        The forward's.
+    out : ndarray, optional
+        For grad_x.
+    num_threads
+        As for :func:`cypool.max_pool{n}d`.
+
+    Returns
+    -------
+    grad_x, grad_leaf_weights, grad_gate_weights : ndarray
+        Shaped like x and the weights, and of their dtypes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`cypool.tree_pool{n}d`; ValueError if grad_output does not have the output's shape.
+
+    See Also
+    --------
+    tree_pool{n}d
+
+    References
+    ----------
+    .. [1] C.-Y. Lee, P. W. Gallagher, Z. Tu, "Generalizing pooling functions in convolutional neural networks: mixed,
+       gated, and tree", 2016.
+
+    Examples
+    --------
+    {example}
+    """
+    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    t, grad = tree(c, leaf_weights, gate_weights), c.grad(grad_output)
+    result, full = c.grad_out(out, grad, t.leaves, t.gates)
+    total, part = np.zeros(c.x.shape, t.real), np.empty(c.x.shape, t.real)
+    made_leaves, made_gates = np.empty(t.leaves.shape), np.empty(t.gates.shape)
+    with np.errstate(all="ignore"):
+        values, gates = climb(c, t)
+        d: dict[int, Array] = {0: grad.astype(t.real, copy=False)}
+        for i in range(len(values)):
+            here = d.pop(i)
+            if i < len(gates):
+                g, left, right = gates[i], values[2 * i + 1], values[2 * i + 2]
+                d[2 * i + 1], d[2 * i + 2] = here * g, here * (1 - g)
+                made_gates[i] = correlate_backward(c, t.gates[i], here * g * (1 - g) * (left - right), t.real, part)
+            else:
+                leaf = i - len(gates)
+                made_leaves[leaf] = correlate_backward(c, t.leaves[leaf], here, t.real, part)
+            total += part
+        full[...] = total
+    return (result, made_leaves.astype(arguments.native(t.leaves.dtype)),
+            made_gates.astype(arguments.native(t.gates.dtype)))
+
+
+tree_pool1d, tree_pool2d, tree_pool3d = dimensions(_tree_pool, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> leaves = np.array([[1.0, 0.0], [0.0, 1.0]]).reshape((2, *np.broadcast_shapes({pair})))
+    >>> gates = np.zeros_like(leaves[:1])
+    >>> cypool.tree_pool{n}d(x, leaves, gates, {pair}).ravel()
+    array([2., 7.])
+    """)
+
+tree_pool1d_backward, tree_pool2d_backward, tree_pool3d_backward = dimensions(_tree_pool_backward, plain, """
+    >>> import numpy as np
+    >>> import cypool
+    >>> x = np.array([1.0, 3.0, 5.0, 9.0]).reshape({row}4)
+    >>> leaves = np.array([[1.0, 0.0], [0.0, 1.0]]).reshape((2, *np.broadcast_shapes({pair})))
+    >>> gates = np.zeros_like(leaves[:1])
+    >>> grads = cypool.tree_pool{n}d_backward(np.ones(({row}2)), x, leaves, gates, {pair})
+    >>> [grad.ravel() for grad in grads]
+    [array([0.5, 0.5, 0.5, 0.5]), array([3., 6., 3., 6.]), array([ -5.5, -10.5])]
+    """)
