@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, shared, total
+from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, real_of, shared, total
 from cypool.windows import Windows, counted, taps_of
 
 #: Where sums are on scale: every term that matters then has all its bits.
@@ -161,7 +161,7 @@ class Job:
 
     def reals(self) -> Iterator[tuple[np.dtype[Any], bool]]:
         """Precisions to try, and whether at the scale of the piece."""
-        own = np.dtype(np.float64 if self.mean.wide or self.x.dtype == np.float64 else np.float32)
+        own = np.dtype(np.float64) if self.mean.wide else real_of(self.x)
         yield own, False
         if self.mean.scales:
             yield np.dtype(np.float64), True

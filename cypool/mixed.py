@@ -12,7 +12,8 @@ from cypool import arguments, windowed
 from cypool.calls import Call, call
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling, add_chosen, reduce_windows
-from cypool.weighted import correlate, correlate_backward, real_of, tap_weights
+from cypool.pieces import real_of
+from cypool.weighted import correlate, correlate_backward, tap_weights
 from cypool.windowed import Array, Format, IntOrInts, NanPolicy, Padding, fit
 from cypool.windows import adjoint
 

@@ -155,6 +155,11 @@ def shared(y: Array, windows: Windows, last: bool, threads: int | None) -> Array
     return total(y, adjoint(windows), last, threads)
 
 
+def real_of(*arrays: Array) -> np.dtype[Any]:
+    """What sums of these are computed in, whatever their byte order."""
+    return np.dtype(np.float64 if any(a.dtype.name == "float64" for a in arrays) else np.float32)
+
+
 # ---------------------------------------------------------------------------- tap by tap
 
 def spatial_axes(x: Array, last: bool) -> range:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from cypool import adaptive, arguments, windowed
 from cypool.adaptive import dimension
+from cypool.pieces import real_of
 from cypool.windowed import Array, Format
 
 
@@ -155,7 +156,7 @@ def spatial_pyramid_pool_backward(grad_output: ArrayLike, x: ArrayLike, levels: 
     if grad.shape != expected:
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
     result = arguments.out_array(out, given.shape, arguments.native(grad.dtype), grad, given)
-    total = np.zeros(given.shape, np.float64 if grad.dtype == np.float64 else np.float32)
+    total = np.zeros(given.shape, real_of(grad))
     for level, part in zip(bins, level_parts(grad, bins, channels, last), strict=True):
         part = part.astype(total.dtype)
         if which == "max":
@@ -295,7 +296,7 @@ def sppf_backward(grad_output: ArrayLike, x: ArrayLike, kernel_size: SupportsInd
     if grad.shape != tuple(shape):
         raise ValueError(f"grad_output must have the shape of the forward's output {tuple(shape)}, got {grad.shape}")
     result = arguments.out_array(out, given.shape, arguments.native(grad.dtype), grad, given)
-    real = np.float64 if grad.dtype == np.float64 else np.float32
+    real = real_of(grad)
     chosen = []
     for _ in range(count):
         call = windowed.choose(given, ndim, "max", kernel, 1, padding, 1, False, data_format, "propagate", np.uint8)

@@ -128,12 +128,12 @@ def draw(c: Call, drawn: Array, y: Array, indices: Array) -> None:
         value, place = np.empty(shape), np.zeros(shape, np.int64)
         for t, ((_, a), _) in enumerate(taps):
             np.copyto(value, a, where=chosen == t)
-        axes = spatial_axes(c.x, c.last)
+        # flat: NumPy 2.4 unravels long arrays with axes of length 1 wrongly
+        each_axis = np.unravel_index(chosen.ravel(), [a.kernel for a in windows.axes])
         offset = piece.inputs.start
-        for axis, size, along, tap in zip(windows.axes, sizes, axes,
-                                          np.unravel_index(chosen, [a.kernel for a in windows.axes]), strict=True):
+        for axis, size, along, tap in zip(windows.axes, sizes, spatial_axes(c.x, c.last), each_axis, strict=True):
             window = np.arange(axis.out).reshape([-1 if i == along else 1 for i in range(x.ndim)])
-            place = place * size + (window * axis.stride - axis.padding + tap * axis.dilation + offset)
+            place = place * size + (window * axis.stride - axis.padding + tap.reshape(shape) * axis.dilation + offset)
             offset = 0
         piece.cut(y, piece.outputs)[...] = value
         piece.cut(indices, piece.outputs)[...] = place

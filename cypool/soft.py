@@ -12,6 +12,7 @@ from cypool import arguments, means
 from cypool.calls import Call, call
 from cypool.dimensions import dimensions, plain
 from cypool.norms import run, run_backward, whole
+from cypool.pieces import real_of
 from cypool.windowed import Array, Format, IntOrInts, NanPolicy, Padding, fit
 
 
@@ -175,7 +176,7 @@ def attend(c: Call, logits: Any, missing: Array | None, out: Any, keepdims: bool
 def attend_backward(c: Call, grad_output: Any, logits: Any, missing: Array | None, out: Any) -> tuple[Array, Array]:
     z, grad = scores(c, logits), c.grad(grad_output)
     result, full = c.grad_out(out, grad, z)
-    for_z = np.empty(z.shape, np.float64 if z.dtype == np.float64 else np.float32)
+    for_z = np.empty(z.shape, real_of(z))
     means.backward(means.Job(Attention(), c.x, z, None, c.windows, c.last, missing=missing), grad, (full, for_z),
                    c.threads)
     given = arguments.array("logits", logits)

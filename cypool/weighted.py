@@ -20,16 +20,11 @@ from cypool.pieces import (
     forward_pieces,
     inside,
     planes,
+    real_of,
     spatial_axes,
     tap_views,
 )
 from cypool.windowed import Array, Format, IntOrInts, Padding, fit
-
-
-def real_of(*arrays: Array) -> np.dtype[Any]:
-    """What sums of these are computed in."""
-    return np.dtype(np.float64 if any(a.dtype == np.float64 for a in arrays) else np.float32)
-
 
 # ---------------------------------------------------------------------------- any weights
 

@@ -8,7 +8,7 @@ import cypool
 onnx = pytest.importorskip("onnx")
 
 # How many there are in ONNX 1.23: a test run that finds fewer has looked in the wrong place.
-PUBLISHED = {"MaxPool": 19, "AveragePool": 20, "GlobalMaxPool": 2, "GlobalAveragePool": 2}
+PUBLISHED = {"MaxPool": 19, "AveragePool": 20, "GlobalMaxPool": 2, "GlobalAveragePool": 2, "LpPool": 8}
 
 # Its expected values are written to four decimals.
 ROUNDED = "test_averagepool_2d_ceil_last_window_starts_on_pad"
@@ -55,6 +55,9 @@ def outputs(node, x):
     if node.op_type.startswith("Global"):
         return [cypool.global_max_pool(x) if node.op_type == "GlobalMaxPool" else cypool.global_avg_pool(x)]
     ndim = x.ndim - 2
+    if node.op_type == "LpPool":
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        return [getattr(cypool, f"lp_pool{ndim}d")(x, given.get("p", 2), **settings(node, ndim)[0])]
     window, storage_order = settings(node, ndim)
     if node.op_type == "AveragePool":
         return [getattr(cypool, f"avg_pool{ndim}d")(x, **window)]
