@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import check, compare, facts, growth, report, scaling
-from .cases import CASES, select
+from .cases import ALL, select
 from .peers import OWN, PEERS, installed
 from .timing import Effort
 
@@ -50,14 +50,14 @@ def _check(document: dict[str, Any], options: argparse.Namespace) -> int:
     lost = check.losses(document, stored)
     if lost:
         print(f"\nonce more, for noise: {', '.join(lost)}")
-        again = compare.run(options, [case for case in CASES if case.name in lost], _effort(options, rounds=5))
+        again = compare.run(options, [case for case in ALL if case.name in lost], _effort(options, rounds=5))
         lost = check.losses(again, stored)
     check.show(document, lost, stored)
     return 1 if lost else 0
 
 
 def _threads(options: argparse.Namespace) -> int:
-    cases = [case for case in _cases(options) if options.quick or case.large or options.cases != "*"]
+    cases = [case for case in _cases(options) if case.plain and (options.quick or case.large or options.cases != "*")]
     return _finish(scaling.run(options, cases, _effort(options, rounds=7)), options, "threads")
 
 
@@ -121,7 +121,7 @@ def _refuse(why: str) -> int:
 
 def _list() -> int:
     """Names of cases and peers."""
-    rows = [[case.name, case.title, case.describe()] for case in CASES]
+    rows = [[case.name, case.title, case.describe()] for case in ALL]
     print(report.table(["case", "what it is", "shape and window"], rows, left=3))
     rows = [[key, kind.name, "yes" if installed(kind) else "no"] for key, kind in PEERS.items()]
     print("\n" + report.table(["peer", "library", "installed"], rows, left=3))

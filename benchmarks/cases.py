@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import reduce
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +21,15 @@ Sizes = int | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """One pooling of one shape, ``(N, C, *spatial)`` float32. ``kernel=None`` is global pooling."""
+    """One pooling of one shape, ``(N, C, *spatial)``. ``kernel=None`` is global pooling, if it is max or average.
+
+    Every peer has its own way of max and average; of all other operators, called as cypool's functions are called but
+    without ``_pool``, `peers.compositions` and a few peers know. They take `given` beside the window.
+    """
 
     name: str
     title: str
-    op: Literal["max", "avg"]
+    op: str
     shape: tuple[int, ...]
     kernel: Sizes | None
     stride: Sizes | None = None
@@ -32,22 +37,34 @@ class Case:
     dilation: Sizes = 1
     ceil: bool = False
     include_pad: bool = True
+    given: tuple[tuple[str, Any], ...] = ()
+    dtype: str = "float32"
 
     # The call
 
     @property
+    def plain(self) -> bool:
+        return self.op in ("max", "avg")
+
+    @property
     def function(self) -> str:
         """Name of the cypool function, ``max_pool2d`` or ``global_avg_pool``."""
+        if not self.plain:
+            name = "sppf" if self.op == "sppf" else f"{self.op}_pool"
+            return name if self.op in WITHOUT_DIMENSION else f"{name}{self.ndim}d"
         return f"global_{self.op}_pool" if self.is_global else f"{self.op}_pool{self.ndim}d"
 
     @property
     def layer(self) -> str:
         """Name of the cypool layer, ``MaxPool2d`` or ``GlobalAvgPool``."""
-        kind = self.op.capitalize()
-        return f"Global{kind}Pool" if self.is_global else f"{kind}Pool{self.ndim}d"
+        return "".join(part.capitalize() for part in self.function.split("_"))
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the cypool function and layer; PyTorch's functions take the same ones."""
+        if not self.plain:
+            return {**dict(self.given), **({} if self.kernel is None else {"kernel_size": self.kernel}),
+                    **({} if self.stride is None else {"stride": self.stride}),
+                    **({"padding": self.padding} if any(self.paddings) else {})}
         if self.is_global:
             return {}
         given: dict[str, Any] = {"kernel_size": self.kernel, "stride": self.stride, "padding": self.padding}
@@ -60,9 +77,18 @@ class Case:
         return given
 
     def data(self) -> np.ndarray:
-        """Seeded normal float32, the same in every run."""
+        """Seeded and the same in every run: normal floats (sizes of them where signs will not do), bytes, or labels in
+        blocks."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        return rng.standard_normal(self.shape, dtype=np.float32)
+        if self.op == "mode":
+            blocks = rng.integers(0, 1000, [*self.shape[:2], *(-(-n // 16) for n in self.spatial)]).astype(self.dtype)
+            for axis, n in enumerate(self.spatial, 2):
+                blocks = np.repeat(blocks, 16, axis).take(range(n), axis)
+            return blocks
+        if self.dtype != "float32":
+            return rng.integers(0, 256, self.shape).astype(self.dtype)
+        x = rng.standard_normal(self.shape, dtype=np.float32)
+        return np.abs(x) if self.op == "stochastic" else x
 
     # Geometry, one entry per spatial axis
 
@@ -137,12 +163,20 @@ class Case:
 
     @property
     def family(self) -> str:
-        return f"{'global ' if self.is_global else ''}{self.op} {self.ndim}D"
+        return f"{'global ' if self.plain and self.is_global else ''}{self.op} {self.ndim}D"
 
     @property
     def bytes(self) -> int:
         """Bytes of input and output together: what any implementation must read and write."""
-        return 4 * math.prod(self.shape[:2]) * (math.prod(self.spatial) + math.prod(self.outputs))
+        size = np.dtype(self.dtype).itemsize
+        if self.kernel is None and not self.plain:
+            return size * math.prod(self.shape)
+        return size * math.prod(self.shape[:2]) * (math.prod(self.spatial) + math.prod(self.outputs))
+
+    @property
+    def tolerance(self) -> float:
+        """How far results of normal numbers may be apart."""
+        return 1e-5 if self.plain else 1e-4
 
     @property
     def large(self) -> bool:
@@ -152,8 +186,10 @@ class Case:
     def describe(self) -> str:
         """For example ``8×64×112×112 k3 s2 p1``."""
         text = "×".join(map(str, self.shape))
-        if self.is_global:
-            return f"{text} global"
+        text += "" if self.dtype == "float32" else f" {self.dtype}"
+        text += "".join(f" {name}={brief(value)}" for name, value in self.given)
+        if self.kernel is None:
+            return f"{text} global" if self.plain else text
         text += f" k{_short(self.kernel)} s{_short(self.stride or self.kernel)}"
         text += f" p{_short(self.padding)}" if any(self.paddings) else ""
         text += f" d{_short(self.dilation)}" if self.dilation != 1 else ""
@@ -173,9 +209,17 @@ class Case:
         return value if isinstance(value, tuple) else (value,) * self.ndim
 
 
+def brief(value: Any) -> str:
+    """An argument, arrays by their shape."""
+    return "×".join(map(str, value.shape)) if isinstance(value, np.ndarray) else str(value).replace(" ", "")
+
+
 def _short(value: Sizes | None) -> str:
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
+
+#: Operators with one function for any number of dimensions.
+WITHOUT_DIMENSION = ("sppf", "spatial_pyramid", "global_lp", "global_gem", "global_attention")
 
 CASES = [
     # Image classification
@@ -236,8 +280,48 @@ CASES = [
     Case("wav2vec-max", "wav2vec frames max", "max", (16, 1, 160000), 400, 160),
 ]
 
+_NORMAL = np.random.default_rng(0).standard_normal
+#: The other operators.
+OPERATOR_CASES = [
+    # Norms and means
+    Case("lp-2", "Lp norm, p = 2", "lp", (8, 64, 112, 112), 2, given=(("norm_type", 2.0),)),
+    Case("lp-3", "Lp norm, p = 3, overlapping", "lp", (8, 64, 56, 56), 3, 2, given=(("norm_type", 3.0),)),
+    Case("gem", "Generalised mean", "gem", (8, 64, 56, 56), 2, given=(("p", 3.0),)),
+    Case("lse", "Log-sum-exp", "lse", (8, 64, 56, 56), 2, given=(("r", 1.0),)),
+    Case("soft", "SoftPool", "soft", (8, 64, 112, 112), 2),
+    Case("soft-3", "SoftPool, overlapping", "soft", (8, 64, 112, 112), 3, 2),
+    Case("soft-3d", "SoftPool of video", "soft", (2, 64, 16, 56, 56), 2),
+    Case("attention", "Local importance", "attention", (8, 64, 56, 56), 3, 2,
+         given=(("logits", _NORMAL((8, 64, 56, 56), np.float32)),)),
+    Case("mixed", "Mixed", "mixed", (8, 64, 112, 112), 2, given=(("alpha", 0.5),)),
+    Case("gated", "Gated", "gated", (8, 64, 56, 56), 2, given=(("gate_weights", _NORMAL((2, 2), np.float32)),)),
+    Case("tree", "Tree of two leaves", "tree", (8, 64, 56, 56), 2,
+         given=(("leaf_weights", _NORMAL((2, 2, 2), np.float32)), ("gate_weights", _NORMAL((1, 2, 2), np.float32)))),
+    Case("stochastic", "Stochastic, inference", "stochastic", (8, 64, 56, 56), 3, 2, given=(("training", False),)),
+    Case("random-mixed", "Random mixed, inference", "random_mixed", (8, 64, 56, 56), 2, given=(("training", False),)),
+    Case("fractional", "Fractional max", "fractional_max", (8, 64, 56, 56), 2,
+         given=(("output_size", 40), ("random_samples", np.random.default_rng(0).random((8, 64, 2), np.float32)))),
+    Case("weighted", "Depthwise weights", "weighted", (8, 64, 56, 56), None, 2,
+         given=(("weights", _NORMAL((64, 3, 3), np.float32)),)),
+    Case("blur", "Anti-aliased", "blur", (8, 64, 112, 112), None, 2, given=(("filter_size", 4),)),
+    # Whole channels, bins, pyramids
+    Case("global-lp", "Global Lp norm", "global_lp", (32, 2048, 7, 7), None, given=(("norm_type", 2.0),)),
+    Case("global-gem", "Global GeM", "global_gem", (32, 2048, 7, 7), None, given=(("p", 3.0),)),
+    Case("global-attention", "Global attention", "global_attention", (32, 512, 14, 14), None,
+         given=(("logits", _NORMAL((32, 1, 14, 14), np.float32)),)),
+    Case("adaptive-max", "Adaptive max", "adaptive_max", (8, 512, 20, 20), None, given=(("output_size", 7),)),
+    Case("adaptive-avg", "Adaptive average", "adaptive_avg", (8, 512, 20, 20), None, given=(("output_size", 7),)),
+    Case("adaptive-224", "Adaptive average of images", "adaptive_avg", (8, 64, 224, 224), None,
+         given=(("output_size", 6),)),
+    Case("spp", "Spatial pyramid", "spatial_pyramid", (8, 256, 13, 13), None, given=(("levels", (1, 2, 4)),)),
+    Case("sppf", "YOLO SPPF", "sppf", (8, 512, 20, 20), None),
+]
 
-def select(patterns: str, cases: list[Case] = CASES) -> list[Case]:
+
+ALL = (*CASES, *OPERATOR_CASES)
+
+
+def select(patterns: str, cases: Sequence[Case] = ALL) -> list[Case]:
     """Cases whose name matches one of the comma-separated globs, in the list's order."""
     globs = [pattern.strip() for pattern in patterns.split(",")]
     return [case for case in cases if any(fnmatch(case.name, glob) for glob in globs)]

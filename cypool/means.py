@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,8 +41,9 @@ class Mean:
 
     #: Sums on any scale can be had, and windows without weight have a result of their own.
     scales: ClassVar[bool] = True
-    #: The result needs t.
+    #: The result needs t, or the number of elements.
     uses_t: ClassVar[bool] = False
+    uses_count: ClassVar[bool] = False
     #: Computed in float64, whatever the array's type.
     wide: ClassVar[bool] = False
 
@@ -55,6 +56,10 @@ class Mean:
 
     def weigh(self, u: Array, unit: Any, p: Any) -> Array:
         raise NotImplementedError
+
+    def weights(self, x: Array, z: Any, p: Any) -> Array:
+        """The weights at scale 1."""
+        return self.weigh(self.u(x, z, p), None, p)
 
     def extreme(self, largest_u: Array, p: Any) -> tuple[Array, Array]:
         """Where a window with this largest u has no scale, and its result then."""
@@ -127,11 +132,11 @@ class Power(Mean):
 
 def power(u: Array, p: Any) -> Array:
     """u to the power p: by the simplest operation."""
-    if np.ndim(p) == 0:
-        if p in (1, 2, 3):
-            return reduce(np.multiply, [u] * (int(p) - 1), u)
-        if p == 0.5:
+    if np.ndim(p) == 0 and p in (0.5, 1, 2, 3, 4):
+        if p < 1:
             return np.sqrt(u)
+        y = u * u if p > 1 else u
+        return np.multiply(y, u if p == 3 else y, out=y) if p > 2 else y
     return np.power(u, p)                                                     # type: ignore[no-any-return]
 
 
@@ -175,7 +180,6 @@ class Sums:
     z: Array | None
     p: Any
     missing: Array | None
-    u: Array
     unit: Any
     w: Array
     s: Array
@@ -184,17 +188,19 @@ class Sums:
     y: Array
 
 
-def counts(windows: Windows, last: bool) -> Array:
+@lru_cache(maxsize=64)
+def counts(windows: Windows, last: bool, real: np.dtype[Any]) -> Array:
     """Elements of each window, ready to broadcast."""
     ndim = len(windows.axes)
-    product = np.ones((1,) * ndim)
+    product = np.ones((1,) * ndim, real)
     for i, axis in enumerate(windows.axes):
-        product = product * counted(axis, False).reshape((-1,) + (1,) * (ndim - 1 - i))
+        product = product * counted(axis, False).astype(real).reshape((-1,) + (1,) * (ndim - 1 - i))
     return product[..., None] if last else product
 
 
-def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bool, threads: int | None) -> Sums:
-    """The sums of a piece, `values`: t as well."""
+def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bool, keep: bool,
+           threads: int | None) -> Sums:
+    """The sums of a piece. values: t as well; keep: the weights are needed afterwards."""
     def part(a: Array | None, dtype: Any) -> Any:
         return None if a is None else np.ascontiguousarray(piece.cut(a, piece.inputs), dtype)
 
@@ -203,33 +209,44 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bo
     if job.omit:
         missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
     p = job.p if np.ndim(job.p) == 0 else piece.cut(job.p, slice(None)).astype(real)
-    u = mean.u(x, z, p)
-    count: Any = counts(windows, last).astype(real)
+    count: Any = counts(windows, last, real) if mean.uses_count else None
+    unit = None
     if missing is not None:
         missing = np.broadcast_to(missing, x.shape)
-        x, u = np.where(missing, 0, x), np.where(missing, -np.inf, u)
+        x = np.where(missing, 0, x)
         count = total((~missing).astype(real), windows, last, threads)
-    unit = None
     if scaled:
+        u = scale_of(mean, x, z, p, missing)
         unit = mean.unit(np.max(u, initial=-np.inf, where=np.isfinite(u)))
         unit = None if np.isnan(unit) else unit
-    w = mean.weigh(u, unit, p)
+        w = mean.weigh(u, unit, p)
+    else:
+        w = mean.weights(x, z, p)
     if missing is not None:
-        w[np.broadcast_to(missing, w.shape)] = 0
+        w = np.where(missing, 0, w)
     s = total(w, windows, last, threads)
-    t = total(w * mean.value(x), windows, last, threads) if values else None
-    return Sums(x, z, p, missing, u, unit, w, s, t, count, mean.result(s, t, count, unit, p))
+    t = None
+    if values:
+        v = mean.value(x)
+        t = total(np.multiply(w, v, out=None if keep or w.shape != v.shape or w is x else w), windows, last, threads)
+    return Sums(x, z, p, missing, unit, w, s, t, count, mean.result(s, t, count, unit, p))
+
+
+def scale_of(mean: Mean, x: Array, z: Array | None, p: Any, missing: Array | None) -> Array:
+    """u; nothing where an element is missing."""
+    u = mean.u(x, z, p)
+    return u if missing is None else np.where(missing, -np.inf, u)
 
 
 def off_scale(sums: Sums) -> Array | None:
     """Which windows are off the scale; None: none."""
-    least, most = ON_SCALE[sums.s.dtype]
-    if sums.s.size == 0 or sums.s.min() >= least and sums.s.max() <= most:
-        if sums.t is None or np.isfinite(sums.t.min()) and np.isfinite(sums.t.max()):
-            return None
-    off = ~((sums.s >= least) & (sums.s <= most))
-    off = off if sums.t is None else off | ~np.isfinite(sums.t)
-    return np.broadcast_to(off, sums.y.shape)
+    s, t = sums.s, sums.t
+    least, most = ON_SCALE[s.dtype]
+    if s.size == 0 or s.min() >= least and s.max() <= most and (t is None or abs(t.sum()) < np.inf):
+        return None
+    off = ~((s >= least) & (s <= most))
+    off = np.broadcast_to(off if t is None else off | ~np.isfinite(t), sums.y.shape)
+    return off if off.any() else None
 
 
 @dataclass
@@ -245,14 +262,14 @@ class Found:
     alone: Array | None = None
 
 
-def find(job: Job, piece: Piece, values: bool, threads: int | None) -> Found:
+def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) -> Found:
     """Sums on scale; windows that have no scale are given their result."""
     for real, scaled in job.reals():
-        sums = add_up(job, piece, real, scaled, values, threads)
+        sums = add_up(job, piece, real, scaled, values, keep, threads)
         off = off_scale(sums) if job.mean.scales else None
         if off is None:
             return Found(sums)
-        scale = largest(sums.u, piece.windows, piece.last, threads)
+        scale = largest(scale_of(job.mean, sums.x, sums.z, sums.p, sums.missing), piece.windows, piece.last, threads)
         settled, result = job.mean.extreme(scale, sums.p)
         if sums.missing is not None:
             empty = sums.count == 0
@@ -341,7 +358,7 @@ def forward(job: Job, y: Array, num_threads: int | None) -> None:
     """The results of a call, into y."""
     def work(piece: Piece, threads: int | None) -> None:
         with np.errstate(all="ignore"):
-            found = find(job, piece, job.mean.uses_t, threads)
+            found = find(job, piece, job.mean.uses_t, False, threads)
             if found.alone is not None:
                 for at, flat, valid in rows(job, piece, found.alone):
                     found.sums.y[at] = row_sums(job, piece, found.sums, at, flat, valid).y
@@ -360,9 +377,11 @@ def backward(job: Job, grad: Array, outs: tuple[Array, ...], num_threads: int | 
         with np.errstate(all="ignore"):
             return piece_backward(job, piece, grad, outs, values, learned, threads)
 
-    for out in outs:
-        out[...] = 0
     pieces = backward_pieces(job.x.shape, job.windows, job.last)
+    reached = sum(piece.elements for piece in pieces)
+    for out in outs:
+        if reached < out.size or out.shape != job.x.shape:
+            out[...] = 0
     parts = each(work, pieces, job.x.size, num_threads)
     if not learned:
         return None
@@ -379,7 +398,7 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
                    threads: int | None) -> Any:
     """The gradients of a piece's inner elements into `outs`, and its part of the parameter's."""
     mean, windows, last = job.mean, piece.windows, piece.last
-    found = find(job, piece, values, threads)
+    found = find(job, piece, values, True, threads)
     sums, off = found.sums, found.off
     d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
     x, w, s, t, y, usable = sums.x, sums.w, sums.s, sums.t, sums.y, d

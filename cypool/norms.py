@@ -21,11 +21,16 @@ class Lp(means.Power):
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return means.inverse_where_negative(np.abs(x), p)
 
+    def weights(self, x: Array, z: Any, p: Any) -> Array:
+        return means.power(x, p) if p in (2, 4) else super().weights(x, z, p)
+
     def result(self, s: Array, t: Any, count: Any, unit: Any, p: Any) -> Array:
         return self.root(s, unit, p)
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
+        if np.ndim(p) == 0 and p in (2, 4):
+            return ((x if p == 2 and unit is None else np.divide(w, x, out=np.zeros_like(w), where=x != 0)) * by_y(),)
         return (np.sign(x) * self.slopes(np.abs(x), w) * by_y(),)
 
     def slope(self, x: Array) -> Any:
@@ -36,6 +41,7 @@ class SignedLp(means.Mean):
     """PyTorch's: ``(sum of x ** p / taps * kernel) ** (1 / p)``, without absolute values."""
 
     scales = False
+    uses_count = True
 
     def __init__(self, kernel: int) -> None:
         self.kernel = kernel
@@ -53,6 +59,8 @@ class SignedLp(means.Mean):
 
 class GeM(means.Power):
     """``(mean of max(x, eps) ** p) ** (1 / p)``."""
+
+    uses_count = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -81,6 +89,7 @@ class LogSumExp(means.Exponential):
     """``log(mean of exp(p x)) / p``; a logarithm near 1 needs all its bits."""
 
     wide = True
+    uses_count = True
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return x * p

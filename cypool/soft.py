@@ -25,7 +25,13 @@ class Soft(means.Ratio, means.Exponential):
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
         each = by_s()
-        return (w * each if self.weights_only else w * ((1 + x) * each - by_y()),)
+        if self.weights_only:
+            return (w * each,)
+        grad = x + 1
+        grad *= each
+        grad -= by_y()
+        grad *= w
+        return (grad,)
 
 
 class Attention(means.Ratio, means.Exponential):

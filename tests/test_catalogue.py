@@ -65,6 +65,15 @@ def test_every_operator_is_tested(op):
 
 
 @each_operator
+def test_every_operator_is_timed(op):
+    """In the text of the cases: the tests do not import the benchmarks."""
+    text = (ROOT / "benchmarks" / "cases.py").read_text()
+    name = op.name.removesuffix("_pool")
+    plain = {"global_max", "global_avg", "min", "sum"}              # by the cases of max and average
+    assert name in plain or f'"{name}"' in text, f"{op.name} has no case"
+
+
+@each_operator
 def test_every_operator_is_documented(op):
     page = (ROOT / "docs" / "operators" / f"{op.page}.md").read_text()
     assert re.search(rf"`{op.name}(\{{n\}}d|2d)?`", page), f"{op.name} is not on the page {op.page}"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
-from .arrays import Copy, NumpySlices, NumpyTextbook, Scipy
+from .arrays import Copy, NumpySlices, NumpyTextbook, Scipy, Tinybrain
 from .base import Peer, Prepared, Settings
 from .compilers import Jax, TensorFlow
 from .graphs import OnnxRuntime, OpenVINO
@@ -36,6 +36,7 @@ PEERS: dict[str, type[Peer]] = {
         OpenCV,
         ScikitImage,
         Scipy,
+        Tinybrain,
         NumpySlices,
         NumpyTextbook,
     )

@@ -36,8 +36,10 @@ class Copy(Peer):
             return whole
         return fastest(whole, Prepared(partial(self._shares, source, target)))
 
-    def prepare_backward(self, case: Case, x: np.ndarray, grad: np.ndarray) -> Prepared:
+    def prepare_backward(self, case: Case, x: np.ndarray) -> Prepared:
         return self.prepare(case, x)
+
+    operator = operator_backward = prepare_backward
 
     def _shares(self, source: np.ndarray, target: np.ndarray) -> None:
         parts = self.settings.threads
@@ -105,6 +107,29 @@ class NumpySlices(Peer):
         return Prepared(call)
 
 
+class Tinybrain(Peer):
+    """``downsample_segmentation``: modes of 2×2 and 2×2×2 labels, of volumes with the channels last."""
+
+    key, name, module = "tinybrain", "tinybrain", "tinybrain"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        import tinybrain
+
+        self.down, self.version = tinybrain.downsample_segmentation, getattr(tinybrain, "__version__", "")
+
+    def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
+        return None
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        if case.op != "mode" or set(case.kernels) != {2} or not case.tiles or case.shape[:2] != (1, 1):
+            return None
+        volume = np.asfortranarray(x[0, 0].reshape(*case.spatial, *(1,) * (3 - case.ndim)))
+        factor = (*case.kernels, *(1,) * (3 - case.ndim))
+        call = partial(self.down, volume, factor=factor, num_mips=1)
+        return Prepared(call, lambda y: np.reshape(y[0], (1, 1, *case.outputs)), "column-major")
+
+
 class Scipy(Peer):
     """``scipy.ndimage``: sliding filters only, stride 1."""
 
@@ -116,6 +141,15 @@ class Scipy(Peer):
         from scipy import ndimage
 
         self.ndimage, self.version = ndimage, scipy.__version__
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        """Median and rank filters; their edges are another matter, so the results are compared without."""
+        if not case.slides or case.op not in ("median", "rank"):
+            return None
+        size = (1, 1, *case.kernels)
+        if case.op == "median":
+            return Prepared(partial(self.ndimage.median_filter, x, size))
+        return Prepared(partial(self.ndimage.rank_filter, x, dict(case.given)["rank"], size))
 
     def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
         if not case.slides or case.is_global or not case.include_pad or any(k % 2 == 0 for k in case.kernels):

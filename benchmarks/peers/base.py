@@ -53,13 +53,26 @@ class Peer:
         """The forward call of this case."""
         raise NotImplementedError
 
-    def prepare_backward(self, case: Case, x: np.ndarray, grad: np.ndarray) -> Prepared | None:
+    def prepare_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
         """Forward and backward in one call, giving the gradient of the input."""
+        return None
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        """The forward call of a case that is neither max nor average."""
+        return None
+
+    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
+        """Forward and backward of such a case."""
         return None
 
     def set_threads(self, threads: int) -> None:
         """Change the number of threads between calls, for peers that can."""
         raise NotImplementedError
+
+
+def random_gradient(shape: tuple[int, ...]) -> np.ndarray:
+    """The same for all peers."""
+    return np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
 
 
 def fastest(*candidates: Prepared | None) -> Prepared | None:

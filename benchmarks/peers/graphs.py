@@ -23,6 +23,9 @@ class OnnxRuntime(Peer):
         self.onnx, self.runtime = onnx, onnxruntime
         self.version = onnxruntime.__version__
 
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        return self.prepare(case, x) if case.op in ("lp", "sppf", "global_lp") else None
+
     def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = self.settings.threads
@@ -38,16 +41,34 @@ class OnnxRuntime(Peer):
 
     def _model(self, case: Case):
         helper, float32 = self.onnx.helper, self.onnx.TensorProto.FLOAT
-        outputs = (1,) * case.ndim if case.is_global else case.outputs
+        outputs = (1,) * case.ndim if case.kernel is None else case.outputs
+        shape = (*case.shape[:2], *outputs)
+        nodes = [self._node(case)] if case.op != "sppf" else self._sppf()
+        if case.op == "sppf":
+            shape = (case.shape[0], 4 * case.shape[1], *case.spatial)
         graph = helper.make_graph(
-            [self._node(case)],
+            nodes,
             case.name,
             [helper.make_tensor_value_info("x", float32, case.shape)],
-            [helper.make_tensor_value_info("y", float32, (*case.shape[:2], *outputs))],
+            [helper.make_tensor_value_info("y", float32, shape)],
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
 
+    def _sppf(self):
+        """Three maxima of five taps, and all beside each other."""
+        make = self.onnx.helper.make_node
+        names = ["x", "once", "twice", "thrice"]
+        pools = [make("MaxPool", [a], [b], kernel_shape=[5, 5], pads=[2] * 4)
+                 for a, b in zip(names, names[1:], strict=False)]
+        return [*pools, make("Concat", names, ["y"], axis=1)]
+
     def _node(self, case: Case):
+        if case.op in ("lp", "global_lp"):
+            p = int(dict(case.given)["norm_type"])
+            if case.op == "global_lp":
+                return self.onnx.helper.make_node("GlobalLpPool", ["x"], ["y"], p=p)
+            return self.onnx.helper.make_node("LpPool", ["x"], ["y"], p=p, kernel_shape=case.kernels,
+                                              strides=case.strides, pads=case.paddings * 2)
         kind = {"max": "Max", "avg": "Average"}[case.op]
         if case.is_global:
             return self.onnx.helper.make_node(f"Global{kind}Pool", ["x"], ["y"])

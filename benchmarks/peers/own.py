@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..cases import Case
-from .base import Peer, Prepared, Settings, from_last, to_last
+from .base import Peer, Prepared, Settings, from_last, random_gradient, to_last
 
 
 class Cypool(Peer):
@@ -35,13 +35,40 @@ class Cypool(Peer):
             call = partial(call, out=call())
         return Prepared(call, self.restore, self.data_format)
 
-    def prepare_backward(self, case: Case, x: np.ndarray, grad: np.ndarray) -> Prepared:
+    def prepare_backward(self, case: Case, x: np.ndarray) -> Prepared:
         layer = getattr(self.cypool, case.layer)(**self.arguments(case))
-        x, grad = self.arrange(x), self.arrange(grad)
+        x, grad = self.arrange(x), self.arrange(random_gradient((*case.shape[:2], *case.outputs)))
 
         def call() -> np.ndarray:
             layer(x)
             return layer.backward(grad)
+
+        return Prepared(call, self.restore, self.data_format)
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared:
+        given = {name: self.arrange(value) if name == "logits" else value
+                 for name, value in self.arguments(case).items()}
+        call = partial(getattr(self.cypool, case.function), self.arrange(x), **given)
+        return Prepared(call, lambda y: self.restored(y, x), self.data_format)
+
+    def restored(self, y: Any, x: np.ndarray) -> np.ndarray:
+        y = y[0] if isinstance(y, tuple) else y
+        return self.restore(y) if y.ndim == x.ndim else y
+
+    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
+        given = self.arguments(case)
+        more = [self.arrange(given.pop("logits"))] if "logits" in given else []
+        layer, arranged = getattr(self.cypool, case.layer)(**given), self.arrange(x)
+        y = layer(arranged, *more)
+        grad = random_gradient(self.restored(y, x).shape)
+        grad = self.arrange(grad) if grad.ndim == x.ndim else grad
+        if type(layer).gradient is None:
+            return None
+
+        def call() -> np.ndarray:
+            layer(arranged, *more)
+            back = layer.backward(grad)
+            return back[0] if isinstance(back, tuple) else back
 
         return Prepared(call, self.restore, self.data_format)
 

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..cases import Case
-from .base import Peer, Prepared, Settings
+from .base import Peer, Prepared, Settings, random_gradient
+from .compositions import COMPOSED
 
 
 class PyTorch(Peer):
     """``torch.nn.functional`` on ``(N, C, *spatial)``."""
 
     key, name, module = "torch", "PyTorch", "torch"
+    layout = "contiguous"
     gradients = True
 
     def __init__(self, settings: Settings) -> None:
@@ -30,10 +32,37 @@ class PyTorch(Peer):
         self.torch.set_num_threads(threads)
 
     def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
-        return Prepared(self._forward(case, self.torch.from_numpy(x)), _array, "contiguous")
+        return Prepared(self._forward(case, self._arrange(x)), _array, self.layout)
 
-    def prepare_backward(self, case: Case, x: np.ndarray, grad: np.ndarray) -> Prepared | None:
-        return self._both(case, self.torch.from_numpy(x), self.torch.from_numpy(grad), "contiguous")
+    def prepare_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
+        grad = random_gradient((*case.shape[:2], *case.outputs))
+        return self._both(case, self._arrange(x), self._arrange(grad), self.layout)
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        if case.op not in COMPOSED:
+            return None
+        return Prepared(partial(self._composed(case), self._arrange(x)), _array, self.layout)
+
+    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
+        if case.op not in COMPOSED:
+            return None
+        forward, tensor = self._composed(case), self._arrange(x).requires_grad_(True)
+        grad = random_gradient(tuple(forward(tensor).shape))
+        grad = self._arrange(grad) if grad.ndim == x.ndim else self.torch.from_numpy(grad)
+        backward = self.torch.autograd.grad
+        return Prepared(lambda: backward(forward(tensor), tensor, grad)[0], _array, self.layout)
+
+    def _composed(self, case: Case) -> Callable[[Any], Any]:
+        """What makes up an operator that PyTorch does not have; parameters want gradients too."""
+        given = {name: self._arrange(value) if name == "logits" else self.torch.from_numpy(value)
+                 if isinstance(value, np.ndarray) else value for name, value in case.given}
+        if self.settings.backward:
+            given = {name: value.requires_grad_(True) if self.torch.is_tensor(value) and name != "random_samples"
+                     else value for name, value in given.items()}
+        return partial(COMPOSED[case.op], self.torch, case, **given)
+
+    def _arrange(self, x: np.ndarray) -> Any:
+        return self.torch.from_numpy(x)
 
     def _forward(self, case: Case, x: Any) -> Callable[[], Any]:
         """The pooling of a tensor; 2D for a series that came with a unit axis in front."""
@@ -60,13 +89,17 @@ class PyTorchChannelsLast(PyTorch):
     """The same functions on channels-last memory, a series as an image of height 1."""
 
     key, name = "torch-cl", "PyTorch channels-last"
+    layout = "channels-last"
 
     def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
         shape = (*case.shape[:2], *((1,) * case.ndim if case.is_global else case.outputs))
-        return Prepared(self._forward(case, self._arrange(x)), partial(_like, shape), "channels-last")
+        return Prepared(self._forward(case, self._arrange(x)), partial(_like, shape), self.layout)
 
-    def prepare_backward(self, case: Case, x: np.ndarray, grad: np.ndarray) -> Prepared | None:
-        return self._both(case, self._arrange(x), self._arrange(grad), "channels-last")
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        return None if case.ndim == 1 else super().operator(case, x)
+
+    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
+        return None if case.ndim == 1 else super().operator_backward(case, x)
 
     def _arrange(self, x: np.ndarray) -> Any:
         torch = self.torch
@@ -81,6 +114,9 @@ class OneDNN(PyTorch):
 
     key, name = "onednn", "oneDNN"
     gradients = False
+
+    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+        return None
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
