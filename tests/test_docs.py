@@ -23,7 +23,8 @@ def test_examples(name):
         assert doctest.DocTestRunner().run(test).failed == 0
 
 
-PAGES = ["guide.md", *(f"operators/{name}.md" for name in ("max", "min", "average", "sum", "adaptive", "global"))]
+OPERATORS = ("max", "min", "average", "sum", "adaptive", "global", "rank")
+PAGES = ["guide.md", *(f"operators/{name}.md" for name in OPERATORS)]
 
 
 @pytest.mark.parametrize("page", PAGES)
