@@ -36,6 +36,8 @@ class Network:
         Where the rank that was asked for comes out.
     work : int
         Minima and maxima for each window.
+    square : int
+        3 or 5: no steps, for the kernels have this one written out.
     """
 
     steps: np.ndarray
@@ -43,6 +45,7 @@ class Network:
     further: int
     result: Value
     work: int
+    square: int = 0
 
 
 class _Maker:
@@ -129,6 +132,15 @@ class _Maker:
                        max((step[6] for step in written), default=0), (place[result[0]], result[1]), work)
 
 
+def square(column: int, across: tuple[Value, ...], rows: int, rank: int) -> Network | None:
+    """The medians that the kernels have written out, in registers: of 3 by 3 and 5 by 5 taps, windows 1 apart."""
+    if column not in (3, 5) or len(across) != column or rows != 1 or rank != column * column // 2:
+        return None
+    scratch = 1 if column == 3 else 16              # rows, the last one for the result
+    return Network(np.empty((0, 7), np.int32), scratch, across[-1][1], (column + scratch - 1, 0),
+                   30 if column == 3 else 90, column)
+
+
 @lru_cache(maxsize=256)
 def network(column: int, across: tuple[Value, ...], rows: int, rank: int) -> Network:
     """The network for one rank of windows of ``column * len(across)`` taps.
@@ -169,21 +181,15 @@ def _together(maker: _Maker, columns: list[list[Value]]) -> list[Value]:
 
 def _fold(maker: _Maker, groups: list[list[Value]], rank: int) -> Network:
     """Merge sorted lists one after the other, leaving out what cannot be of the wanted rank."""
-    total = sum(map(len, groups))
-
-    def cut(values: list[Value]) -> tuple[int, list[Value]]:
-        low = max(0, len(values) - (total - rank))
-        return low, values[low:rank + 1]
-
     merged: list[Value] = []
-    for i, group in enumerate(groups):
-        rest = groups[i:]
-        groups[i:] = []
-        cuts = [cut(values) for values in (merged, group, *rest[1:])]
-        total, rank = sum(len(values) for _, values in cuts), rank - sum(low for low, _ in cuts)
-        merged, group = cuts[0][1], cuts[1][1]
-        groups += [group, *(values for _, values in cuts[2:])]
-        if len(rest) == 1:
+    while True:
+        total, dropped, kept = sum(map(len, groups)) + len(merged), 0, []
+        for values in (merged, *groups):
+            low = max(0, len(values) - (total - rank))      # too many others are larger than those before
+            dropped += low
+            kept.append(values[low:rank + 1])
+        merged, group, *groups = kept
+        rank -= dropped
+        if not groups:
             return maker.finish(maker.choose(merged, group, rank))
         merged = maker.merge(merged, group)
-    raise AssertionError("no columns")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cypool import dispatch
-from cypool.networks import Network, network
+from cypool.networks import Network, network, square
 from cypool.windows import Axis, Windows, batch, counted
 
 #: Taps up to which a mode compares every tap with every other.
@@ -102,13 +103,14 @@ def _plan(kernels: ModuleType, windows: Windows, planes: int, channels: int, dty
     layout = Layout(axes, channels, dtype.itemsize)
     way, networks = choose_way(axes, layout, planes * math.prod(windows.shape), most, dtype.itemsize, rank)
     room = most if rank is None else min(most, GATHERED)
+    if room * dtype.itemsize >= 1 << 48:
+        raise MemoryError(f"windows of {room} taps do not fit into memory")
     sizes = layout.sizes(way, max((n.rows for n in networks if n), default=0),
                          max((n.further for n in networks if n), default=0), planes // channels)
-    if room * dtype.itemsize >= 1 << 60:
-        raise MemoryError(f"windows of {room} taps do not fit into memory")
-    return kernels.Plan(fields, _ROLES["last" if last else "first", ndim], keys(dtype),
-                        (rank is None, omit, *(rank or (0, 1)), None if ignored is None else key(ignored, dtype)), way,
-                        *layout.tables(way), [n and (n.steps, *n.result) for n in networks],
+    few = smallest(axes, rank) if way == "network" and rank else np.empty(0, np.int64)
+    what = (rank is None, omit, *(rank or (0, 1)), None if ignored is None else key(ignored, dtype))
+    return kernels.Plan(fields, _ROLES["last" if last else "first", ndim], keys(dtype), what, way,
+                        *layout.tables(way), [n and (n.steps, *n.result, n.square) for n in networks], few,
                         (*sizes, room, *layout.inner()))
 
 
@@ -117,26 +119,32 @@ def choose_way(axes: list[Axis], layout: Layout, outputs: int, most: int, size: 
     """The way, and a network for each number of rows of taps that some window has."""
     d, h, w = axes
     taps = d.kernel * h.kernel * w.kernel
-    if layout.least > LARGEST:
-        return ("histogram" if slides(w, size, most, rank) else "singly"), []
     if rank is None:
-        return ("pairs" if taps <= PAIRS else "singly"), []
-    if taps <= FEW or taps <= MANY and outputs >= WINDOWS:
-        full = network(d.kernel * h.kernel, layout.across, len(layout.firsts), rank[0] * (taps - 1) // rank[1])
-        histogram = 2 * d.kernel * h.kernel * min(w.stride // w.dilation, w.kernel) * (3 if size == 2 else 2) + 60
-        if not (slides(w, size, most, rank) and full.work * size / 24 > histogram):
-            found: list[Network | None] = [None] * (d.kernel * h.kernel) + [full]
-            for rows in rows_of_taps(d, h) if taps <= 2 * FEW else ():
-                found[rows] = network(rows, layout.across, len(layout.firsts),
-                                      rank[0] * (rows * w.kernel - 1) // rank[1])
-            return "network", found
-    return ("histogram" if slides(w, size, most, rank) else "singly"), []
+        return ("pairs" if taps <= PAIRS and layout.least <= LARGEST else "singly"), []
+    costs = {"singly": 2 * taps * size + 400.0}         # cycles for each window, roughly
+    if slides(w, size, most):
+        costs["histogram"] = 2 * d.kernel * h.kernel * min(w.stride // w.dilation, w.kernel) * 2.5 * size + 60
+        if size == 1 and most < 1 << 16 and d.kernel * h.kernel < 256 and h.dilation == w.dilation == 1:
+            costs["columns"] = 50.0 + (15 if taps < 256 else 30) * w.stride * (1 + d.kernel * min(h.stride, h.kernel))
+    found: list[Network | None] = []
+    if layout.least <= LARGEST and (taps <= FEW or taps <= MANY and outputs >= WINDOWS):
+        wanted = d.kernel * h.kernel, layout.across, len(layout.firsts), rank[0] * (taps - 1) // rank[1]
+        full = square(*wanted) or network(*wanted)
+        costs["network"] = full.work * size / 20 + 5
+        found = [None] * (d.kernel * h.kernel + 1)
+    way = min(costs, key=lambda name: costs[name])
+    if way != "network":
+        return way, []
+    for rows in rows_of_taps(d, h) if taps <= 2 * FEW else ():
+        found[rows] = network(rows, layout.across, len(layout.firsts), rank[0] * (rows * w.kernel - 1) // rank[1])
+    found[-1] = full
+    return way, found
 
 
-def slides(w: Axis, size: int, most: int, rank: tuple[int, int] | None) -> bool:
+def slides(w: Axis, size: int, most: int) -> bool:
     """Whether a histogram may slide along a row: short numbers, and neighbouring windows that share half their taps."""
-    return (rank is not None and size <= 2 and most < 1 << 31 and w.stride % w.dilation == 0
-            and 2 * w.stride <= w.kernel * w.dilation and (size == 1 or most >= 64))
+    return (size <= 2 and most < 1 << 31 and w.stride % w.dilation == 0 and 2 * w.stride <= w.kernel * w.dilation
+            and (size == 1 or most >= 64))
 
 
 def rows_of_taps(d: Axis, h: Axis) -> Iterator[int]:
@@ -144,6 +152,20 @@ def rows_of_taps(d: Axis, h: Axis) -> Iterator[int]:
     for planes in set(counted(d, padded=False).tolist()):
         for rows in set(counted(h, padded=False).tolist()):
             yield planes * rows
+
+
+def smallest(axes: list[Axis], rank: tuple[int, int]) -> np.ndarray:
+    """How many keys of the i-th missing column are the smallest ones, see `Job` in ranks.pxi.
+
+    With i columns missing, full windows have as many smallest keys too many as their rank is above that of the taps
+    that are there. That works as long as no window reaches over both ends.
+    """
+    d, h, w = axes
+    rows = d.kernel * h.kernel
+    if w.kernel == 1 or w.extent > w.size:
+        return np.empty(0, np.int64)
+    ranks = [rank[0] * (rows * columns - 1) // rank[1] for columns in range(w.kernel, 0, -1)]
+    return np.array([0] + [more - less for more, less in itertools.pairwise(ranks)], np.int64)
 
 
 class Layout:
@@ -179,6 +201,10 @@ class Layout:
         """The sizes of tiles and buffers, as `Plan` wants them."""
         d, h, w = self.axes
         self.tile_w = w.out
+        if way == "columns":
+            tile_w = min(w.out, 512)
+            columns = min((tile_w - 1) * w.stride + w.kernel, w.size)
+            return min(h.out, 4 * h.kernel + 64), tile_w, self.channels, columns, 0, 0, 0, 0
         if way not in ("network", "pairs"):
             return 1, w.out, self.channels, 0, 0, 0, 0, 0
         numbers = min(2048, max(VECTOR, LINES // ((lines or 8) * self.size), 4 * further * self.tile_c))

@@ -127,7 +127,7 @@ def calls_on(rng, ndim, x, data_format, window, policy):
 def random_calls(name, ndim):
     rng = np.random.default_rng([ndim, len(name), ord(name[0])])
     calls = []
-    for i in range(12):
+    for i in range(9):
         spatial, window = random_geometry(rng, ndim, 9)
         data_format = DATA_FORMATS[i % 2]
         data = (ties, full_range, specials)[i % 3]
@@ -145,7 +145,7 @@ def test_random_windows(name, ndim, isa):
 # Windows that go every way there is: by networks of one and several rows of taps, along histograms, one by one.
 WAYS = (
     (1, (500,), {"kernel_size": 60, "stride": 1, "padding": 30}),
-    (1, (3000,), {"kernel_size": 1200, "stride": 3, "padding": 7}),
+    (1, (1500,), {"kernel_size": 1000, "stride": 3, "padding": 7}),
     (1, (3000,), {"kernel_size": 300, "stride": 4, "dilation": 2, "padding": 300}),
     (1, (900,), {"kernel_size": 200, "stride": 7, "dilation": 3}),
     (2, (40, 50), {"kernel_size": 7, "stride": 1, "padding": 3}),
@@ -171,7 +171,7 @@ def large_calls(name, way):
     return calls
 
 
-@pytest.mark.parametrize("name", ["uint8", "int8", "int16", "float16", "float32", "uint64", "float64"])
+@pytest.mark.parametrize("name", ["uint8", "int8", "uint16", "float16", "float32", "int64"])
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_large_windows(way, name, isa):
     check(large_calls(name, way))
@@ -213,7 +213,7 @@ def test_scipy_agrees(name, isa):
 
 def test_scipy_agrees_on_modes(isa):
     stats = pytest.importorskip("scipy.stats")
-    x = np.random.default_rng(0).integers(0, 4, (1, 3, 20, 30), np.uint8)
+    x = np.random.default_rng(0).integers(0, 4, (1, 1, 16, 15), np.uint8)
     taps, _ = taps_of(x, 2, "channels_first", {"kernel_size": (4, 3)})
     assert np.array_equal(cypool.mode_pool2d(x, (4, 3)), stats.mode(taps, axis=-1).mode)
 
@@ -303,14 +303,14 @@ def test_every_build_gives_the_same_bits():
 @pytest.mark.parametrize("name", ["uint8", "uint16", "int32", "float64"])
 def test_slow_data_is_not_slow(name, isa, no_hang):
     """Constant, sorted, alternating, organ-pipe: data that makes one method or another quadratic."""
-    n = 6000
+    n = 3000
     ramp = np.arange(n)
     shapes = [ramp * 0, ramp, ramp[::-1], ramp % 2 * n, np.minimum(ramp, n - ramp), ramp * 7919 % n]
     largest = 255 if name == "uint8" else n
     start = time.perf_counter()
     for data in shapes:
         x = (data * largest // n).astype(DTYPES[name])[None]
-        for kernel, stride in ((3001, 1 if x.itemsize < 4 else 100), (n, 1)):
+        for kernel, stride in ((1501, 1 if x.itemsize < 4 else 50), (n, 1)):
             y = cypool.median_pool1d(x, kernel, stride, num_threads=1)
             assert y[0, 0] == np.sort(x[0, :kernel])[(kernel - 1) // 2]
             assert y[0, -1] == np.sort(x[0, (y.shape[1] - 1) * stride :][:kernel])[(kernel - 1) // 2]

@@ -6,6 +6,7 @@
 #
 #   NETWORK     rows of keys run through exchanges that Python wrote down: see networks.py
 #   PAIRS       mode of few taps: every tap is compared with every other, rows of windows at a time
+#   COLUMNS     8 bits: every column has a histogram, which slides down; their sum slides along the row
 #   HISTOGRAM   8 and 16 bits: a histogram slides along the row
 #   SINGLY      one window after the other: its taps are gathered, then selected or sorted
 #
@@ -38,7 +39,7 @@ cdef enum:
     STEP = 7                # numbers of a network's step
 
 cdef enum Way:
-    NETWORK, PAIRS, HISTOGRAM, SINGLY
+    NETWORK, PAIRS, COLUMNS, HISTOGRAM, SINGLY
 
 # 8-bit keys are unsigned, the others signed: that is what the oldest vector instructions can compare.
 ctypedef fused Key:
@@ -46,6 +47,10 @@ ctypedef fused Key:
     int16_t
     int32_t
     int64_t
+
+ctypedef fused Count:
+    uint8_t
+    uint16_t
 
 
 cdef struct Axis:
@@ -67,6 +72,7 @@ cdef struct Steps:          # a network for windows of so many rows of taps; non
     Py_ssize_t steps
     int result
     Py_ssize_t shift
+    int square              # 3 or 5: the median of so many rows and columns, which is written out here
 
 
 cdef struct Job:
@@ -95,6 +101,15 @@ cdef struct Job:
     Py_ssize_t lines        # scratch rows
     Py_ssize_t room         # keys that are gathered at once
     Py_ssize_t inner0, inner1           # the windows along w that reach over no end
+    # Or over one, of those with all rows of taps: of the column that is the i-th missing one, so many keys are the
+    # smallest there is, and the others the largest, so that the rank in full windows is the one that is wanted.
+    const int64_t* smallest
+
+
+cdef struct Tile:
+    Py_ssize_t a, b, d, h0, h1, w0, w1, c0, c1
+    const char* x           # of the tile's batch elements
+    char* y
 
 
 cdef struct Scratch:
@@ -109,6 +124,7 @@ cdef struct Scratch:
     int64_t* digit
     uint32_t* fine          # a histogram, and sums over 256 of its bins
     uint32_t* coarse
+    char* columns           # a histogram for each column
     bint nan                # the tile holds NaN
 
 
@@ -527,31 +543,298 @@ cdef void histogram_along(const Job* job, Scratch* s, const char* x, char* y, Ta
         count -= 1
 
 
+cdef inline void change_columns(const Job* job, uint8_t* columns, const uint8_t* step, const char* enters,
+                                const char* leaves, Py_ssize_t n) noexcept nogil:
+    """A row of n keys enters the columns' histograms, one leaves them; either may be NULL. step: 256 noughts, then as
+    many ones."""
+    cdef Py_ssize_t i, k, far = job.x.step[4]
+    cdef uint8_t flip = <uint8_t> job.flip
+    cdef const uint8_t* more
+    cdef const uint8_t* less
+    for i in range(n):
+        more = step if enters == NULL else step + 256 - (<uint8_t> ((<const uint8_t*> enters)[i * far] ^ flip))
+        less = step if leaves == NULL else step + 256 - (<uint8_t> ((<const uint8_t*> leaves)[i * far] ^ flip))
+        for k in range(256):
+            columns[256 * i + k] += more[k] - less[k]
+
+
+cdef inline void slide_columns(const Job* job, const uint8_t* columns, const uint8_t* none, Py_ssize_t first, char* y,
+                               Py_ssize_t rows, Py_ssize_t w0, Py_ssize_t w1, Count rank) noexcept nogil:
+    """A row of windows: the sum of the columns' histograms, the first of which is of column `first`, slides along.
+    Every bin counts all keys up to its own, so the key of a rank is the number of bins that do not reach it."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Count total[256]
+    cdef Py_ssize_t i, k, at = 0, end = 0, start, stop, known = -1
+    cdef uint8_t key
+    cdef const uint8_t* more
+    cdef const uint8_t* less
+    for k in range(256):
+        total[k] = 0
+    for i in range(w0, w1):
+        start = i * axis.stride - axis.padding
+        stop = min(axis.size, start + axis.kernel)
+        start = max(<Py_ssize_t> 0, start)
+        if at == end:
+            at = end = start
+        while end < stop or at < start:             # neighbouring windows share half their columns at least
+            more = less = none
+            if end < stop:
+                more = columns + (end - first) * 256
+                end += 1
+            if at < start:
+                less = columns + (at - first) * 256
+                at += 1
+            for k in range(256):
+                total[k] += <Count> (<Count> more[k] - <Count> less[k])
+        if stop - start != known:
+            known = stop - start
+            rank = <Count> wanted(job, rows * known)
+        key = 0
+        for k in range(256):
+            key += total[k] <= rank
+        write(y + i * job.y.step[4], key, job)
+
+
+cdef void columns_tile(const Job* job, Scratch* s, const Tile* t, Py_ssize_t c) noexcept nogil:
+    """A tile of one channel, by histograms of columns."""
+    cdef uint8_t* step = <uint8_t*> s.columns
+    cdef uint8_t* columns = step + 512
+    cdef char* y
+    cdef const char* x
+    cdef const char* enters
+    cdef const char* leaves
+    cdef Taps d = valid(&job.axis[0], t.d), h, w = valid(&job.axis[2], t.w1 - 1)
+    cdef Py_ssize_t first = valid(&job.axis[2], t.w0).first, n = w.first + w.count - first
+    cdef Py_ssize_t o, i, at = 0, end = 0, leave, enter
+    for i in range(512):
+        step[i] = 1 if i >= 256 else 0
+    memset(columns, 0, 256 * n)
+    for o in range(t.h0, t.h1):
+        h = valid(&job.axis[1], o)
+        for i in range(d.count):
+            x = (t.x + (d.first + i * job.axis[0].dilation) * job.x.step[2] + first * job.x.step[4]
+                 + c * job.x.step[5])
+            leave, enter = at, max(end, h.first)
+            while leave < min(end, h.first) or enter < h.first + h.count:
+                leaves = x + leave * job.x.step[3] if leave < min(end, h.first) else NULL
+                enters = x + enter * job.x.step[3] if enter < h.first + h.count else NULL
+                change_columns(job, columns, step, enters, leaves, n)
+                leave += 1
+                enter += 1
+        at, end = h.first, h.first + h.count
+        y = t.y + t.d * job.y.step[2] + o * job.y.step[3] + c * job.y.step[5]
+        if job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel < 256:
+            slide_columns(job, columns, step, first, y, d.count * h.count, t.w0, t.w1, <uint8_t> 0)
+        else:
+            slide_columns(job, columns, step, first, y, d.count * h.count, t.w0, t.w1, <uint16_t> 0)
+
+
 # ---------------------------------------------------------------------------- rows of windows
+
+# Vectors of keys stand in local arrays that nothing else can point to, so the compiler keeps them in registers.
+
+cdef inline void pull(Key* v, const Key* x) noexcept nogil:
+    cdef Py_ssize_t k, lanes = VECTOR / sizeof(Key)
+    for k in range(lanes):
+        v[k] = x[k]
+
+
+cdef inline void sort_two(Key* v, int i, int j) noexcept nogil:
+    """The smaller ones into vector i, the larger ones into vector j."""
+    cdef Py_ssize_t k, lanes = VECTOR / sizeof(Key)
+    cdef Key* a = v + i * lanes
+    cdef Key* b = v + j * lanes
+    cdef Key low, high
+    for k in range(lanes):
+        low = a[k] if a[k] < b[k] else b[k]
+        high = b[k] if a[k] < b[k] else a[k]
+        a[k], b[k] = low, high
+
+
+cdef inline void least(Key* v, int i, int j) noexcept nogil:
+    """The smaller ones into vector i."""
+    cdef Py_ssize_t k, lanes = VECTOR / sizeof(Key)
+    cdef Key* a = v + i * lanes
+    cdef Key* b = v + j * lanes
+    for k in range(lanes):
+        a[k] = a[k] if a[k] < b[k] else b[k]
+
+
+cdef inline void most(Key* v, int i, int j) noexcept nogil:
+    """The larger ones into vector i."""
+    cdef Py_ssize_t k, lanes = VECTOR / sizeof(Key)
+    cdef Key* a = v + i * lanes
+    cdef Key* b = v + j * lanes
+    for k in range(lanes):
+        a[k] = b[k] if a[k] < b[k] else a[k]
+
 
 cdef inline void exchange(const Key* a, const Key* b, Key* low, Key* high, Py_ssize_t n) noexcept nogil:
     """The smaller and the larger ones of two rows, in whole vectors. Both are read before either is written."""
-    cdef Py_ssize_t i = 0, k, lanes = VECTOR / sizeof(Key)
-    cdef Key va[VECTOR]
-    cdef Key vb[VECTOR]
-    cdef Key least[VECTOR]
-    cdef Key most[VECTOR]
+    cdef Py_ssize_t i = 0, lanes = VECTOR / sizeof(Key)
+    cdef Key v[2 * VECTOR]
     while i < n:
-        for k in range(lanes):
-            va[k] = a[i + k]
-        for k in range(lanes):
-            vb[k] = b[i + k]
-        for k in range(lanes):
-            least[k] = va[k] if va[k] < vb[k] else vb[k]
-        for k in range(lanes):
-            most[k] = vb[k] if va[k] < vb[k] else va[k]
+        pull(v, a + i)
+        pull(v + lanes, b + i)
+        sort_two(v, 0, 1)
         if low != NULL:
-            for k in range(lanes):
-                low[i + k] = least[k]
+            pull(low + i, v)
         if high != NULL:
-            for k in range(lanes):
-                high[i + k] = most[k]
+            pull(high + i, v + lanes)
         i += lanes
+
+
+cdef inline void median_of_9(char** x, Key* y, Py_ssize_t n, Py_ssize_t step) noexcept nogil:
+    """Of three rows and columns, `step` keys apart: the columns are sorted, and then it is the median of the largest of
+    the smallest, the median of the middle ones, and the smallest of the largest."""
+    cdef Py_ssize_t i = 0, lanes = VECTOR / sizeof(Key)
+    cdef int r, c
+    cdef Key v[9 * VECTOR]
+    while i < n:
+        for r in range(3):
+            for c in range(3):
+                pull(v + (3 * r + c) * lanes, <const Key*> x[r] + i + c * step)
+        for c in range(3):
+            sort_two(v, c, 3 + c)
+            sort_two(v, 3 + c, 6 + c)
+            sort_two(v, c, 3 + c)
+        most(v, 0, 1)
+        most(v, 0, 2)
+        sort_two(v, 3, 4)
+        least(v, 4, 5)
+        most(v, 3, 4)
+        least(v, 6, 7)
+        least(v, 6, 8)
+        sort_two(v, 0, 3)
+        least(v, 3, 6)
+        most(v, 0, 3)
+        pull(y + i, v)
+        i += lanes
+
+
+cdef inline void sort_columns(char** x, char** y, Py_ssize_t n, Key tag) noexcept nogil:
+    """The columns of five rows, sorted."""
+    cdef Py_ssize_t i = 0, lanes = VECTOR / sizeof(Key)
+    cdef int r
+    cdef Key v[5 * VECTOR]
+    while i < n:
+        for r in range(5):
+            pull(v + r * lanes, <const Key*> x[r] + i)
+        sort_two(v, 0, 3)
+        sort_two(v, 1, 4)
+        sort_two(v, 0, 2)
+        sort_two(v, 1, 3)
+        sort_two(v, 0, 1)
+        sort_two(v, 2, 4)
+        sort_two(v, 1, 2)
+        sort_two(v, 3, 4)
+        sort_two(v, 2, 3)
+        for r in range(5):
+            pull(<Key*> y[r] + i, v + r * lanes)
+        i += lanes
+
+
+cdef inline void merge_columns(char** column, char** y, Py_ssize_t n, Py_ssize_t step, Key tag) noexcept nogil:
+    """Two sorted columns of five, `step` keys apart, as one of ten."""
+    cdef Py_ssize_t i = 0, lanes = VECTOR / sizeof(Key)
+    cdef int r
+    cdef Key v[10 * VECTOR]
+    while i < n:
+        for r in range(5):
+            pull(v + r * lanes, <const Key*> column[r] + i)
+        for r in range(5):
+            pull(v + (5 + r) * lanes, <const Key*> column[r] + i + step)
+        sort_two(v, 0, 5)
+        sort_two(v, 4, 9)
+        sort_two(v, 4, 5)
+        sort_two(v, 2, 7)
+        sort_two(v, 2, 4)
+        sort_two(v, 7, 5)
+        sort_two(v, 1, 6)
+        sort_two(v, 3, 8)
+        sort_two(v, 3, 6)
+        sort_two(v, 1, 2)
+        sort_two(v, 3, 4)
+        sort_two(v, 6, 7)
+        sort_two(v, 8, 5)
+        pull(<Key*> y[0] + i, v)
+        pull(<Key*> y[1] + i, v + lanes)
+        pull(<Key*> y[2] + i, v + 2 * lanes)
+        pull(<Key*> y[3] + i, v + 3 * lanes)
+        pull(<Key*> y[4] + i, v + 4 * lanes)
+        pull(<Key*> y[5] + i, v + 6 * lanes)
+        pull(<Key*> y[6] + i, v + 7 * lanes)
+        pull(<Key*> y[7] + i, v + 8 * lanes)
+        pull(<Key*> y[8] + i, v + 5 * lanes)
+        pull(<Key*> y[9] + i, v + 9 * lanes)
+        i += lanes
+
+
+cdef inline void median_of_25(char** ten, char** five, Key* y, Py_ssize_t n, Py_ssize_t step) noexcept nogil:
+    """Of two sorted tens, `step` keys apart, and a sorted five behind them. Of the tens only the middle six of all
+    twenty can be the median."""
+    cdef Py_ssize_t i = 0, lanes = VECTOR / sizeof(Key)
+    cdef int r
+    cdef Key v[25 * VECTOR]
+    while i < n:
+        for r in range(5):                          # five turns are unrolled, ten are not, and go through memory
+            pull(v + r * lanes, <const Key*> ten[r] + i)
+        for r in range(5):
+            pull(v + (5 + r) * lanes, <const Key*> ten[5 + r] + i)
+        for r in range(5):
+            pull(v + (10 + r) * lanes, <const Key*> ten[r] + i + step)
+        for r in range(5):
+            pull(v + (15 + r) * lanes, <const Key*> ten[5 + r] + i + step)
+        most(v, 10, 0)
+        least(v, 8, 18)
+        sort_two(v, 8, 10)
+        sort_two(v, 4, 14)
+        most(v, 8, 4)
+        least(v, 14, 10)
+        most(v, 12, 2)
+        least(v, 6, 16)
+        sort_two(v, 6, 12)
+        most(v, 8, 6)
+        sort_two(v, 12, 14)
+        most(v, 11, 1)
+        least(v, 9, 19)
+        sort_two(v, 9, 11)
+        sort_two(v, 5, 15)
+        most(v, 9, 5)
+        least(v, 15, 11)
+        most(v, 13, 3)
+        least(v, 7, 17)
+        sort_two(v, 7, 13)
+        sort_two(v, 7, 9)
+        least(v, 13, 15)
+        sort_two(v, 7, 8)
+        sort_two(v, 9, 12)
+        sort_two(v, 13, 14)                         # the six: 7, 8, 9, 12, 13, 14
+        for r in range(5):
+            pull(v + (20 + r) * lanes, <const Key*> five[r] + i + 2 * step)
+        most(v, 13, 20)
+        most(v, 12, 21)
+        most(v, 9, 22)
+        most(v, 8, 23)
+        most(v, 7, 24)
+        least(v, 14, 13)
+        least(v, 12, 9)
+        least(v, 8, 7)
+        least(v, 14, 12)
+        least(v, 14, 8)
+        pull(y + i, v + 14 * lanes)
+        i += lanes
+
+
+cdef void run_square(const Job* job, int square, char** row, Py_ssize_t n, Key tag) noexcept nogil:
+    """The median of three or five rows and columns, for n windows: the rows are the inputs, then scratch."""
+    cdef Py_ssize_t c = job.tile_c, step = job.across[3] * c        # from one column of taps to the next
+    if square == 3:
+        median_of_9(row, <Key*> row[3], n * c, step)
+    else:
+        sort_columns(row, row + 5, n * c + 4 * step, tag)
+        merge_columns(row + 5, row + 10, n * c + 2 * step, step, tag)
+        median_of_25(row + 10, row + 5, <Key*> row[20], n * c, 2 * step)
 
 
 cdef inline void run_network(const Job* job, const Steps* net, char** row, Py_ssize_t n, Key tag) noexcept nogil:
@@ -659,18 +942,31 @@ cdef inline void put(const Job* job, char* y, Key* x, Py_ssize_t n, Py_ssize_t c
 
 # ---------------------------------------------------------------------------- tiles
 
-cdef struct Tile:
-    Py_ssize_t a, b, d, h0, h1, w0, w1, c0, c1
-    const char* x           # of the tile's batch elements
-    char* y
-
-
 cdef inline Py_ssize_t first_row(const Job* job, const Tile* t) noexcept nogil:
     """No window of the tile reads a row before this one."""
     return max(<Py_ssize_t> 0, t.h0 * job.axis[1].stride - job.axis[1].padding)
 
 
-cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile* t) noexcept nogil:
+cdef inline Key smallest(Key tag) noexcept nogil:
+    return 0 if Key is uint8_t else <Key> ~magnitude(tag)
+
+
+cdef void pad(const Job* job, Key* y, Py_ssize_t n, Py_ssize_t column, Py_ssize_t row) noexcept nogil:
+    """Columns before or behind the input; row: its number among the rows that a window may hold."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t i, c, missing
+    cdef Key value
+    for i in range(n):
+        missing = ceil_div(-column if column < 0 else column - axis.size + 1, axis.dilation)
+        value = 0
+        if job.smallest != NULL and missing < axis.kernel:
+            value = smallest(value) if row < job.smallest[missing] else <Key> ~smallest(value)
+        for c in range(job.tile_c):
+            y[i * job.tile_c + c] = value
+        column += axis.stride
+
+
+cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile* t, Py_ssize_t row) noexcept nogil:
     """One row of the input as keys, sorted by what taps of neighbouring windows have in common; x: of column 0."""
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t i, k, low, high, length, n, channels = t.c1 - t.c0, size = sizeof(Key)
@@ -683,8 +979,9 @@ cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile
         low = min(max(<Py_ssize_t> 0, ceil_div(-job.sort[3 * i], axis.stride) - t.w0), length)
         high = max(low, min(length, ceil_div(axis.size - job.sort[3 * i], axis.stride) - t.w0))
         n = high - low
-        memset(to, 0, low * job.tile_c * size)
-        memset(to + high * job.tile_c, 0, (length - high) * job.tile_c * size + VECTOR)
+        pad(job, to, low, t.w0 * axis.stride + job.sort[3 * i], row)
+        pad(job, to + high * job.tile_c, length - high, (t.w0 + high) * axis.stride + job.sort[3 * i], row)
+        memset(to + length * job.tile_c, 0, VECTOR)
         if n == 0:
             continue
         to += low * job.tile_c
@@ -706,7 +1003,7 @@ cdef void load_tile(const Job* job, Scratch* s, const Tile* t, Key tag) noexcept
     """Every row that the tile's windows read, once."""
     cdef const Axis* axis = &job.axis[1]
     cdef Taps d = valid(&job.axis[0], t.d), h
-    cdef Py_ssize_t i, j, o, row, place, first = first_row(job, t)
+    cdef Py_ssize_t i, j, o, row, plane, place, first = first_row(job, t)
     s.nan = False
     memset(s.known, 0, job.tile_rows)
     for o in range(t.h0, t.h1):
@@ -718,8 +1015,11 @@ cdef void load_tile(const Job* job, Scratch* s, const Tile* t, Key tag) noexcept
                 continue
             s.known[place] = 1
             for i in range(d.count):
+                plane = d.first + i * job.axis[0].dilation
                 load_row(job, s, <Key*> s.tile + (i * job.tile_rows + place) * job.pitch,
-                         t.x + (d.first + i * job.axis[0].dilation) * job.x.step[2] + row * job.x.step[3], t)
+                         t.x + plane * job.x.step[2] + row * job.x.step[3], t,
+                         plane / job.axis[0].dilation % job.axis[0].kernel * axis.kernel
+                         + row / axis.dilation % axis.kernel)
 
 
 cdef void row_of_windows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o, Key tag) noexcept nogil:
@@ -727,7 +1027,9 @@ cdef void row_of_windows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o
     cdef Taps d = valid(&job.axis[0], t.d), h = valid(&job.axis[1], o)
     cdef Py_ssize_t first = first_row(job, t)
     cdef Py_ssize_t rows = d.count * h.count, inputs = rows * job.sorts, kernel = job.axis[2].kernel
-    cdef Py_ssize_t low = min(max(t.w0, job.inner0), t.w1), high = max(low, min(t.w1, job.inner1))
+    cdef bint padded = job.smallest != NULL and rows == job.axis[0].kernel * job.axis[1].kernel
+    cdef Py_ssize_t low = t.w0 if padded else min(max(t.w0, job.inner0), t.w1)
+    cdef Py_ssize_t high = t.w1 if padded else max(low, min(t.w1, job.inner1))
     cdef Py_ssize_t i, j, k, at, n, place
     cdef const Steps* net = NULL if job.way == PAIRS else job.network + rows
     cdef char* y = t.y + t.d * job.y.step[2] + o * job.y.step[3]
@@ -756,7 +1058,10 @@ cdef void row_of_windows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o
         if net == NULL:
             pairs(job, s.row, rows * kernel, result, n * job.tile_c)
         else:
-            run_network(job, net, s.row, n, tag)
+            if net.square > 0:
+                run_square(job, net.square, s.row, n, tag)
+            else:
+                run_network(job, net, s.row, n, tag)
             result = <Key*> s.row[net.result] + net.shift * job.tile_c
             if net.result < inputs:                 # windows of one tap: others need it as it is
                 memcpy(s.out, result, n * job.tile_c * sizeof(Key))
@@ -796,6 +1101,10 @@ cdef void run_tile(const Job* job, Scratch* s, Py_ssize_t index, Key tag) noexce
         load_tile(job, s, &t, tag)
         for o in range(t.h0, t.h1):
             row_of_windows(job, s, &t, o, tag)
+        return
+    if job.way == COLUMNS:
+        for c in range(t.c0, t.c1):
+            columns_tile(job, s, &t, c)
         return
     d = valid(&job.axis[0], t.d)
     for o in range(t.h0, t.h1):
@@ -841,6 +1150,9 @@ cdef size_t lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
         memory += rounded((job.room + 1) * job.size)
     s.digit = <int64_t*> memory
     memory += 256 * sizeof(int64_t)
+    s.columns = memory
+    if job.way == COLUMNS:
+        memory += 256 * (job.pitch + 2)
     s.fine = <uint32_t*> memory
     s.coarse = s.fine
     if job.way == HISTOGRAM:
@@ -908,10 +1220,11 @@ cdef class Plan:
     roles : which of (a, b, d, h, w, c) each axis of an array is
     keys : ``(swapped, floating, flip, infinity, nan)``, see `Job`
     what : ``(mode, omit, rank, of, ignored)``; ignored may be None
-    way : "network", "pairs", "histogram" or "singly"
+    way : "network", "pairs", "columns", "histogram" or "singly"
     sorts : int64 array of rows ``(first column, most shift, place)``
     across : int64 array of rows ``(sort, shift)``, one for each tap along w
-    networks : list of ``(steps, result row, result shift)`` or None, by the number of rows of taps
+    networks : list of ``(steps, result row, result shift, square)`` or None, by the number of rows of taps
+    smallest : int64 array, see `Job`, or an empty one
     sizes : ``(tile_h, tile_w, tile_c, pitch, tile_rows, block, line, lines, room, first and end of full windows)``
     """
 
@@ -927,7 +1240,7 @@ cdef class Plan:
         free(self.network)
 
     def __init__(self, axes, roles, keys, what, str way, const int64_t[:, ::1] sorts, const int64_t[:, ::1] across,
-                 list networks, sizes):
+                 list networks, const int64_t[::1] smallest, sizes):
         cdef Job* job = &self.job
         cdef const int32_t[:, ::1] steps
         cdef int i
@@ -941,10 +1254,13 @@ cdef class Plan:
         job.mode, job.omit, job.rank, job.of = what[:4]
         job.ignoring = what[4] is not None
         job.ignored = what[4] if job.ignoring else 0
-        job.way = {"network": NETWORK, "pairs": PAIRS, "histogram": HISTOGRAM, "singly": SINGLY}[way]
+        job.way = {"network": NETWORK, "pairs": PAIRS, "columns": COLUMNS, "histogram": HISTOGRAM,
+                   "singly": SINGLY}[way]
         (job.tile_h, job.tile_w, job.tile_c, job.pitch, job.tile_rows, job.block, job.line, job.lines, job.room,
          job.inner0, job.inner1) = sizes
-        self.kept = sorts, across, networks
+        self.kept = sorts, across, networks, smallest
+        if smallest.shape[0] > 0:
+            job.smallest = &smallest[0]
         job.sorts = sorts.shape[0]
         if job.sorts > 0:
             job.sort, job.across = &sorts[0, 0], &across[0, 0]
@@ -953,13 +1269,14 @@ cdef class Plan:
         if self.network == NULL:
             raise MemoryError("no memory for networks to be had")
         for i, network in enumerate(networks):
-            self.network[i].step, self.network[i].steps, self.network[i].result = NULL, 0, -1
+            memset(self.network + i, 0, sizeof(Steps))
+            self.network[i].result = -1
             if network is not None:
                 steps = network[0]
                 self.network[i].steps = steps.shape[0]
                 if steps.shape[0] > 0:
                     self.network[i].step = &steps[0, 0]
-                self.network[i].result, self.network[i].shift = network[1:]
+                self.network[i].result, self.network[i].shift, self.network[i].square = network[1:]
         job.network = self.network
 
     def run(self, cnp.ndarray x, cnp.ndarray y, int threads):

@@ -16,7 +16,8 @@ class Plan:
         way: str,
         sorts: NDArray[np.int64],
         across: NDArray[np.int64],
-        networks: list[tuple[NDArray[np.int32], int, int] | None],
+        networks: list[tuple[NDArray[np.int32], int, int, int] | None],
+        smallest: NDArray[np.int64],
         sizes: Sequence[int],
     ) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], threads: int) -> None: ...
