@@ -78,8 +78,8 @@ class Ranking:
 
     def __init__(self, x_shape: tuple[int, ...], x_dtype: np.dtype[Any], y_shape: tuple[int, ...], windows: Windows,
                  rank: tuple[int, int] | None, last: bool, omit: bool = False, ignored: int | None = None) -> None:
-        self.made = (windows, math.prod(x_shape) // math.prod(a.size for a in windows.axes), x_shape[-1] if last else 1,
-                     x_dtype, rank, last, omit, ignored)
+        planes, channels = (x_shape[0], max(1, x_shape[-1])) if last else (x_shape[0] * x_shape[1], 1)
+        self.made = (windows, planes, channels, x_dtype, rank, last, omit, ignored)
         self.work = math.prod(y_shape) * windows.taps
         self.kernels: ModuleType | None = None
 
@@ -101,12 +101,12 @@ def _plan(kernels: ModuleType, windows: Windows, planes: int, channels: int, dty
     fields = [(axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation) for axis in axes]
     most = math.prod(min(axis.kernel, axis.size) for axis in axes)
     layout = Layout(axes, channels, dtype.itemsize)
-    way, networks = choose_way(axes, layout, planes * math.prod(windows.shape), most, dtype.itemsize, rank)
+    way, networks = choose_way(axes, layout, planes * channels * math.prod(windows.shape), most, dtype.itemsize, rank)
     room = most if rank is None else min(most, GATHERED)
     if room * dtype.itemsize >= 1 << 48:
         raise MemoryError(f"windows of {room} taps do not fit into memory")
     sizes = layout.sizes(way, max((n.rows for n in networks if n), default=0),
-                         max((n.further for n in networks if n), default=0), planes // channels)
+                         max((n.further for n in networks if n), default=0), planes)
     few = smallest(axes, rank) if way == "network" and rank else np.empty(0, np.int64)
     what = (rank is None, omit, *(rank or (0, 1)), None if ignored is None else key(ignored, dtype))
     return kernels.Plan(fields, _ROLES["last" if last else "first", ndim], keys(dtype), what, way,
@@ -121,16 +121,17 @@ def choose_way(axes: list[Axis], layout: Layout, outputs: int, most: int, size: 
     taps = d.kernel * h.kernel * w.kernel
     if rank is None:
         return ("pairs" if taps <= PAIRS and layout.least <= LARGEST else "singly"), []
-    costs = {"singly": 2 * taps * size + 400.0}         # cycles for each window, roughly
+    costs = {"singly": 4 * taps * size + 800.0}         # cycles for each window, as measured, roughly
     if slides(w, size, most):
-        costs["histogram"] = 2 * d.kernel * h.kernel * min(w.stride // w.dilation, w.kernel) * 2.5 * size + 60
+        changed = d.kernel * h.kernel * w.stride // w.dilation
+        costs["histogram"] = 110 + 8.5 * changed if size == 1 else 400 + 28.0 * changed
         if size == 1 and most < 1 << 16 and d.kernel * h.kernel < 256 and h.dilation == w.dilation == 1:
-            costs["columns"] = 50.0 + (15 if taps < 256 else 30) * w.stride * (1 + d.kernel * min(h.stride, h.kernel))
+            costs["columns"] = 30.0 + (15 if taps < 256 else 30) * w.stride * (1 + d.kernel * min(h.stride, h.kernel))
     found: list[Network | None] = []
     if layout.least <= LARGEST and (taps <= FEW or taps <= MANY and outputs >= WINDOWS):
         wanted = d.kernel * h.kernel, layout.across, len(layout.firsts), rank[0] * (taps - 1) // rank[1]
         full = square(*wanted) or network(*wanted)
-        costs["network"] = full.work * size / 20 + 5
+        costs["network"] = full.work * size / (20 if full.rows < 100 else 12) + 5      # many rows leave the first cache
         found = [None] * (d.kernel * h.kernel + 1)
     way = min(costs, key=lambda name: costs[name])
     if way != "network":

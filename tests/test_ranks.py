@@ -342,6 +342,8 @@ def test_empty():
     for kind, rank in (("median", ()), ("rank", (1,)), ("mode", ())):
         for shape in ((0, 3, 8, 8), (2, 0, 8, 8)):
             assert function(kind, 2)(np.zeros(shape, np.uint8), *rank, 2).shape == (*shape[:2], 4, 4)
+        y = function(kind, 2)(np.zeros((2, 8, 8, 0), np.int32), *rank, 2, data_format="channels_last")
+        assert y.shape == (2, 4, 4, 0)
 
 
 def test_wrong_arguments():

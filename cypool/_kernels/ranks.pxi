@@ -220,20 +220,21 @@ cdef inline void write(char* y, Key k, const Job* job) noexcept nogil:
     memcpy(y, &k, sizeof(Key))
 
 
-cdef inline bint make_keys(Key* y, Py_ssize_t n, const Job* job) noexcept nogil:
-    """Bits become keys; whether there was NaN."""
+cdef inline bint make_keys(Key* y, const Key* x, Py_ssize_t n, const Job* job) noexcept nogil:
+    """Bits become keys, in place (x is y) or on the way; whether there was NaN."""
     cdef Py_ssize_t i
     cdef Key bits, found = 0, flip = <Key> job.flip, infinity = <Key> job.infinity, nan = <Key> job.nan
     if job.swapped:
         for i in range(n):
-            y[i] = bits_reversed(y[i])
+            y[i] = bits_reversed(x[i])
+        x = y
     if not job.floating:
-        if flip != 0:
+        if flip != 0 or x != y:
             for i in range(n):
-                y[i] = <Key> (y[i] ^ flip)
+                y[i] = <Key> (x[i] ^ flip)
         return False
     for i in range(n):
-        bits = y[i]
+        bits = x[i]
         found |= <Key> ((bits & magnitude(bits)) > infinity)
         y[i] = nan if (bits & magnitude(bits)) > infinity else ordered(bits)
     return found != 0
@@ -923,18 +924,21 @@ cdef inline void pairs(const Job* job, char** tap, Py_ssize_t taps, Key* y, Py_s
 
 cdef inline void put(const Job* job, char* y, Key* x, Py_ssize_t n, Py_ssize_t channels) noexcept nogil:
     """Write the keys of n windows beside each other; they are not needed any more."""
-    cdef Py_ssize_t i, size = sizeof(Key)
+    cdef Py_ssize_t i, size = sizeof(Key), all = n * job.tile_c
     cdef Key flip = <Key> job.flip
+    cdef bint at_once = (job.y.step[4] == job.tile_c * size and (job.tile_c == 1 or job.y.step[5] == size)
+                         and channels == job.tile_c and <size_t> y % <size_t> size == 0)
+    cdef Key* to = <Key*> y if at_once else x
     if job.floating:
-        for i in range(n * job.tile_c):
-            x[i] = ordered(x[i])
-    elif flip != 0:
-        for i in range(n * job.tile_c):
-            x[i] = <Key> (x[i] ^ flip)
+        for i in range(all):
+            to[i] = ordered(x[i])
+    elif flip != 0 or at_once:
+        for i in range(all):
+            to[i] = <Key> (x[i] ^ flip)
+    if at_once:
+        return
     if job.tile_c == 1:
         scatter_run(y, x, n, job.y.step[4])
-    elif job.y.step[5] == size and job.y.step[4] == job.tile_c * size:
-        memcpy(y, x, n * job.tile_c * size)
     else:
         for i in range(n):
             scatter_run(y + i * job.y.step[4], x + i * job.tile_c, channels, job.y.step[5])
@@ -970,6 +974,7 @@ cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile
     """One row of the input as keys, sorted by what taps of neighbouring windows have in common; x: of column 0."""
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t i, k, low, high, length, n, channels = t.c1 - t.c0, size = sizeof(Key)
+    cdef bint at_once                           # numbers stand side by side, aligned
     cdef const char* from_
     cdef Key* to
     for i in range(job.sorts):
@@ -986,16 +991,15 @@ cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile
             continue
         to += low * job.tile_c
         from_ = x + ((t.w0 + low) * axis.stride + job.sort[3 * i]) * job.x.step[4]
-        if job.tile_c == 1:
+        at_once = (axis.stride * job.x.step[4] == job.tile_c * size and (job.tile_c == 1 or job.x.step[5] == size)
+                   and channels == job.tile_c and <size_t> from_ % <size_t> size == 0)
+        if not at_once and job.tile_c == 1:
             gather_run(to, from_, n, axis.stride * job.x.step[4])
-        elif (job.x.step[5] == size and axis.stride * job.x.step[4] == job.tile_c * size):
-            memcpy(to, from_, n * job.tile_c * size)
-        else:
+        elif not at_once:
             for k in range(n):
                 gather_run(to + k * job.tile_c, from_ + k * axis.stride * job.x.step[4], channels, job.x.step[5])
-                if channels < job.tile_c:
-                    memset(to + k * job.tile_c + channels, 0, (job.tile_c - channels) * size)
-        if make_keys(to, n * job.tile_c, job):
+                memset(to + k * job.tile_c + channels, 0, (job.tile_c - channels) * size)
+        if make_keys(to, <const Key*> from_ if at_once else to, n * job.tile_c, job):
             s.nan = True
 
 
@@ -1031,12 +1035,14 @@ cdef void row_of_windows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o
     cdef Py_ssize_t low = t.w0 if padded else min(max(t.w0, job.inner0), t.w1)
     cdef Py_ssize_t high = t.w1 if padded else max(low, min(t.w1, job.inner1))
     cdef Py_ssize_t i, j, k, at, n, place
-    cdef const Steps* net = NULL if job.way == PAIRS else job.network + rows
+    cdef const Steps* net = NULL
     cdef char* y = t.y + t.d * job.y.step[2] + o * job.y.step[3]
     cdef Key* result = <Key*> s.out
     cdef Key* base
-    if net != NULL and net.result < 0:
-        low = high = t.w1
+    if job.way == NETWORK:
+        net = job.network + rows
+        if net.result < 0:
+            low = high = t.w1
     singly_along(job, s, t.x, y, d, h, t.w0, low, t.c0, t.c1, tag)
     singly_along(job, s, t.x, y, d, h, high, t.w1, t.c0, t.c1, tag)
     for i in range(job.lines):
