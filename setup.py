@@ -50,7 +50,8 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 
-# One build of the engine each. `cypool.dispatch` chooses at import.
+# One build of the engine each, and one of the ranks beside it: the last part of a module's name says which.
+# `cypool.dispatch` chooses at import.
 INSTRUCTION_SETS = {
     "baseline": {"unix": [], "msvc": []},
     "avx2": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
@@ -88,7 +89,7 @@ class BuildExt(build_ext):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         compile_openmp, link_openmp = self.find_openmp(kind)
         for extension in self.extensions:
-            name = extension.name.rpartition(".")[2]
+            name = extension.name.rpartition(".")[2].rpartition("_")[2]
             extension.extra_compile_args += FLAGS[kind] + INSTRUCTION_SETS.get(name, {}).get(kind, [])
             extension.extra_compile_args += compile_openmp + (SANITIZER_FLAGS if SANITIZE else [])
             extension.extra_link_args += link_openmp + (SANITIZER_FLAGS if SANITIZE else [])
@@ -112,8 +113,9 @@ def extensions() -> list[Extension]:
     wanted = os.environ.get("CYPOOL_BUILDS", ",".join(INSTRUCTION_SETS)).split(",")
     builds = [name for name in INSTRUCTION_SETS if name == "baseline" or X86 and name in wanted]
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
+    modules = ("cpu", "memory", *builds, *(f"ranks_{build}" for build in builds))
     return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
-                      include_dirs=[numpy.get_include()]) for name in ("cpu", "memory", *builds)]
+                      include_dirs=[numpy.get_include()]) for name in modules]
 
 
 setup(

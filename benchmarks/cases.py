@@ -304,6 +304,13 @@ OPERATOR_CASES = [
     Case("weighted", "Depthwise weights", "weighted", (8, 64, 56, 56), None, 2,
          given=(("weights", _NORMAL((64, 3, 3), np.float32)),)),
     Case("blur", "Anti-aliased", "blur", (8, 64, 112, 112), None, 2, given=(("filter_size", 4),)),
+    # Ranks
+    Case("median-3", "Median 3×3 of bytes", "median", (1, 1, 2048, 2048), 3, 1, 1, dtype="uint8"),
+    Case("median-5", "Median 5×5 of floats", "median", (1, 1, 2048, 2048), 5, 1, 2),
+    Case("median-15", "Median 15×15 of bytes", "median", (1, 1, 2048, 2048), 15, 1, 7, dtype="uint8"),
+    Case("rank", "Second smallest of 3×3", "rank", (1, 1, 2048, 2048), 3, 1, 1, given=(("rank", 1),)),
+    Case("mode-2d", "Modes of labels", "mode", (1, 1, 4096, 4096), 2, dtype="uint32"),
+    Case("mode-3d", "Modes of labels, volume", "mode", (1, 1, 256, 256, 256), 2, dtype="uint64"),
     # Whole channels, bins, pyramids
     Case("global-lp", "Global Lp norm", "global_lp", (32, 2048, 7, 7), None, given=(("norm_type", 2.0),)),
     Case("global-gem", "Global GeM", "global_gem", (32, 2048, 7, 7), None, given=(("p", 3.0),)),

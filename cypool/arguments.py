@@ -21,6 +21,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 NESTED = (list, tuple, range, np.ndarray)
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
+LABELS = (*INTEGERS, "bool")
 NUMBERS = (*FLOATS, *INTEGERS)
 ORDERED = (*NUMBERS, "bool")
 
@@ -248,6 +249,37 @@ def pads(padding: Any, ndim: int) -> tuple[tuple[int, int], ...] | str:
     pairs: list[Any] = list(padding)
     return tuple((integer("padding", before, 0, padding), integer("padding", after, 0, padding))
                  for before, after in pairs)
+
+
+def rank(value: Any, taps: int) -> int:
+    """A rank among so many taps, from 0 on; negative ones count from the largest."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"rank must be an integer, got {show(value)}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"rank must be an integer, got {show(value)} of type {type(value).__name__}") from None
+    if not -taps <= number < taps:
+        raise ValueError(f"rank must be at least {-taps} and less than {taps}, the taps of a window, got {show(value)}")
+    return number + taps if number < 0 else number
+
+
+def label(name: str, value: Any, dtype: np.dtype[Any]) -> int | None:
+    """None, or a label that an array of this dtype can hold."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) and dtype.kind == "b":
+        return int(value)
+    low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name} must be an integer or None, got {show(value)} of type {type(value).__name__}")
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be a value of x's dtype {dtype}, {low} to {high}, got {show(value)}")
+    return number
 
 
 def flag(name: str, value: Any) -> bool:

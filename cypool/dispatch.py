@@ -79,6 +79,16 @@ def in_use() -> str:
     return _kernels.__name__.rpartition(".")[2]
 
 
+def rank_kernels() -> ModuleType:
+    """The module that finds ranks, of the build in use."""
+    return _rank_kernels(in_use())
+
+
+@lru_cache
+def _rank_kernels(name: str) -> ModuleType:
+    return importlib.import_module(f"cypool._kernels.ranks_{name}")
+
+
 _kernels: ModuleType
 _forced = os.environ.get("CYPOOL_ISA")
 if _forced and _forced not in available():
@@ -141,6 +151,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def threads_for(work: int, asked: int | None) -> int:
+    """Threads of a call that touches so many elements, and was asked to take so many."""
     if work < SMALL or _forked:
         return 1
     return min(asked if asked is not None else default_threads(), most_threads)

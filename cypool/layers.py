@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import adaptive, arguments, dispatch, mixed, norms, pyramids, sampled, soft, weighted, windowed
+from cypool import adaptive, arguments, dispatch, mixed, norms, pyramids, ranks, sampled, soft, weighted, windowed
 from cypool.catalogue import layer_name
 from cypool.windowed import Array
 
@@ -321,6 +321,9 @@ StochasticPool1d, StochasticPool2d, StochasticPool3d = (
 _, FractionalMaxPool2d, FractionalMaxPool3d = _each(_DrawnElements, sampled, "fractional_max_pool")
 WeightedPool1d, WeightedPool2d, WeightedPool3d = _each(_Saving, weighted, "weighted_pool", learned=("weights",))
 BlurPool1d, BlurPool2d, BlurPool3d = _each(_Total, weighted, "blur_pool")
+MedianPool1d, MedianPool2d, MedianPool3d = _each(_Forward, ranks, "median_pool")
+RankPool1d, RankPool2d, RankPool3d = _each(_Forward, ranks, "rank_pool")
+ModePool1d, ModePool2d, ModePool3d = _each(_Forward, ranks, "mode_pool")
 AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d = _each(_Choice, adaptive, "adaptive_max_pool", which="max")
 AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d = _each(_Total, adaptive, "adaptive_avg_pool")
 GlobalMaxPool = _global(_Choice, adaptive, "global_max_pool", which="max")

@@ -79,7 +79,7 @@ class GeM(means.Power):
         return x >= self.eps
 
     def value(self, x: Array) -> Array:
-        return np.log(np.maximum(x, self.eps))
+        return np.asarray(np.log(np.maximum(x, self.eps)))
 
     def parameter(self, d: Array, s: Array, t: Array, y: Array, p: Any) -> Array:
         return np.where(d == 0, 0, d * y / p * (t / s - np.log(y)))
@@ -92,7 +92,7 @@ class LogSumExp(means.Exponential):
     uses_count = True
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
-        return x * p
+        return np.asarray(x * p)
 
     def extreme(self, largest_u: Array, p: Any) -> tuple[Array, Array]:
         return ~np.isfinite(largest_u), largest_u / p
