@@ -324,19 +324,24 @@ class Row:
     settled: Array          # windows that have no scale
 
 
-def row_sums(job: Job, piece: Piece, sums: Sums, at: tuple[Array, ...], flat: Array, valid: Array) -> Row:
+def each_row(job: Job, piece: Piece, sums: Sums,
+             which: Array) -> Iterator[tuple[tuple[Array, ...], Array, Array, Row]]:
+    """The windows marked in `which`, as `rows` gives them, and what comes of them."""
+    def flat_of(a: Any, dtype: Any) -> Any:
+        return None if a is None else np.broadcast_to(a.astype(dtype), sums.x.shape).reshape(-1)
+
+    x = flat_of(piece.cut(job.x, piece.inputs), np.float64)
+    z = None if job.z is None else flat_of(piece.cut(job.z, piece.inputs), np.float64)
+    missing = flat_of(sums.missing, bool)
+    p = np.broadcast_to(piece.cut(job.p, slice(None)), sums.y.shape) if np.ndim(job.p) else None
+    for at, flat, valid in rows(job, piece, which):
+        there = valid if missing is None else valid & ~missing[flat]
+        yield at, flat, valid, row_sums(job, x[flat], None if z is None else z[flat],
+                                        job.p if p is None else p[at][:, None].astype(np.float64), there)
+
+
+def row_sums(job: Job, x: Array, z: Any, p: Any, valid: Array) -> Row:
     mean = job.mean
-
-    def taken(a: Array | None) -> Any:
-        return None if a is None else np.broadcast_to(
-            np.asarray(piece.cut(a, piece.inputs), np.float64), sums.x.shape).reshape(-1)[flat]
-
-    x, z = taken(job.x), taken(job.z)
-    if sums.missing is not None:
-        valid = valid & ~sums.missing.reshape(-1)[flat]
-    p = job.p
-    if np.ndim(p):
-        p = np.broadcast_to(piece.cut(p, slice(None)), sums.y.shape)[at][:, None].astype(np.float64)
     u = np.where(valid, mean.u(x, z, p), -np.inf)
     best = np.argmax(u, axis=1)                                 # a NaN, if there is one
     scale = u[np.arange(len(u)), best]
@@ -360,8 +365,8 @@ def forward(job: Job, y: Array, num_threads: int | None) -> None:
         with np.errstate(all="ignore"):
             found = find(job, piece, job.mean.uses_t, False, threads)
             if found.alone is not None:
-                for at, flat, valid in rows(job, piece, found.alone):
-                    found.sums.y[at] = row_sums(job, piece, found.sums, at, flat, valid).y
+                for at, _, _, row in each_row(job, piece, found.sums, found.alone):
+                    found.sums.y[at] = row.y
             piece.cut(y, piece.outputs)[...] = found.sums.y
 
     each(work, forward_pieces(job.x.shape, job.windows, job.last), job.x.size, num_threads)
@@ -416,8 +421,7 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
         made = made if off is None else np.where(off, 0, made)
     if off is not None:
         grads = tuple(np.array(np.broadcast_to(g, x.shape)) for g in grads)
-        for at, flat, valid in rows(job, piece, off & ((sums.y != 0) | found.alone)):
-            row = row_sums(job, piece, sums, at, flat, valid)
+        for at, flat, valid, row in each_row(job, piece, sums, off & ((sums.y != 0) | found.alone)):
             for g, more in zip(grads, row_gradients(mean, row, d[at], valid), strict=True):
                 np.add.at(g.reshape(-1), flat[valid], more[valid])
             if learned:
