@@ -26,15 +26,18 @@ LOOKS = {
 def draw_peers(document: dict[str, Any], path: Path) -> None:
     """For each case three bars from the copy's time outwards: cypool, the best peer, PyTorch."""
     drawable = [record for record in document["results"] if "copy" in record["times"]]
-    halves = [[r for r in drawable if r["family"].split()[-2] == op] for op in ("max", "avg")]
-    panels = [(title, half) for title, half in zip(("maximum", "average"), halves, strict=True) if half]
-    rows = max((len(half) for _, half in panels), default=1)
+    titles = {"max": "maximum pooling", "avg": "average pooling"}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in drawable:
+        groups.setdefault(titles.get(record["family"].split()[-2], "other operators"), []).append(record)
+    panels = sorted(groups.items(), key=lambda group: [*titles.values(), "other operators"].index(group[0]))
+    rows = max((len(group) for _, group in panels), default=1)
     figure = Figure(figsize=(9.2 * len(panels), 1.7 + 0.54 * rows), layout="constrained")
     limits = _limits(drawable)
-    for place, (title, half) in enumerate(panels):
+    for place, (title, group) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
-        _panel(axes, half, document["names"], limits, rows)
-        axes.set_title(f"{title} pooling", loc="left", fontsize=13, color=INK, fontweight="bold")
+        _panel(axes, group, document["names"], limits, rows)
+        axes.set_title(title, loc="left", fontsize=13, color=INK, fontweight="bold")
     _caption(figure, document, "Time of pooling as a multiple of a plain copy of the same bytes (shorter is better)")
     figure.savefig(path, dpi=130)
 
