@@ -122,3 +122,35 @@ def test_output_shape(data):
             cypool.output_shape(shape, **window)
     else:
         assert cypool.output_shape(shape, **window) == wanted
+
+
+@given(data=st.data(), threads=st.sampled_from([None, 1, 2, 5]))
+def test_formulas(isa, data, threads):
+    """The operators that weigh and mix, forward and, against the widest type, backward."""
+    import formulas
+    from test_formulas import EPS, agree
+
+    formula, ndim = data.draw(st.sampled_from(formulas.FORMULAS)), data.draw(st.integers(1, 3))
+    spatial, window = data.draw(windows(ndim, False))
+    n, channels = data.draw(st.integers(1, 2)), data.draw(st.sampled_from([1, 2, 3, 17]))
+    data_format = data.draw(st.sampled_from(DATA_FORMATS))
+    shape = (n, channels, *spatial) if data_format == "channels_first" else (n, *spatial, channels)
+    try:
+        reference.geometry(spatial, **window)
+    except ValueError:
+        return
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    name = data.draw(st.sampled_from(sorted(FLOATS)))
+    x = formulas.data(rng, formula, shape, FLOATS[name])
+    given_ = formula.logits(rng, x, formula.draw(rng, window["kernel_size"], channels, n), data_format)
+    note(f"{formula.name} {name} {shape} {data_format} {window} {given_}")
+    options = {"data_format": data_format, "num_threads": threads}
+    view = data.draw(strided(x))
+    y = formula.run(view, window, given_, ndim, **options)
+    agree(y, formula.expected(x, window, given_, ndim, data_format), EPS[name], "", least=1e-2)
+    grad = full_range(rng, y.shape, FLOATS[name])
+    made = formula.run_backward(grad, view, window, given_, ndim, **options)
+    wide = {k: v.astype(np.float64) if k == "logits" else v for k, v in given_.items()}
+    exact = formula.run_backward(grad.astype(np.float64), x.astype(np.float64), window, wide, ndim, **options)
+    for back, wanted in zip(made, exact, strict=True):
+        agree(np.asarray(back), np.asarray(wanted), 8 * EPS[name], "", least=1)
