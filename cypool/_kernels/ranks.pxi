@@ -30,8 +30,14 @@ cdef extern from *:
     #else
     #define cypool_thread() 0
     #endif
+    #ifdef __GNUC__
+    #define cypool_fetch(place, change) __builtin_prefetch(place, change)
+    #else
+    #define cypool_fetch(place, change) ((void) 0)
+    #endif
     """
     int cypool_thread() nogil
+    void fetch "cypool_fetch"(const char* place, int change) noexcept nogil
 
 cdef enum:
     VECTOR = 64             # bytes: rows are worked in whole vectors, and have room for one more behind them
@@ -125,7 +131,7 @@ cdef struct Scratch:
     uint32_t* fine          # a histogram, and sums over 256 of its bins
     uint32_t* coarse
     char* columns           # a histogram for each column
-    bint nan                # the tile holds NaN
+    bint nan                # the tile holds NaN, as far as it is loaded
 
 
 # ---------------------------------------------------------------------------- windows
@@ -220,31 +226,30 @@ cdef void load_row(const Job* job, Scratch* s, Key* y, const char* x, const Tile
             for k in range(n):
                 gather_run(to + k * job.tile_c, from_ + k * axis.stride * job.x.step[4], channels, job.x.step[5])
                 memset(to + k * job.tile_c + channels, 0, (job.tile_c - channels) * size)
+        if at_once:                                 # the next row is fetched meanwhile
+            for k in range(n * job.tile_c * size / VECTOR):
+                fetch(from_ + job.x.step[3] + k * VECTOR, 0)
         if make_keys(to, <const Key*> from_ if at_once else to, n * job.tile_c, job):
             s.nan = True
 
 
-cdef void load_tile(const Job* job, Scratch* s, const Tile* t, Key tag) noexcept nogil:
-    """Every row that the tile's windows read, once."""
+cdef void load_rows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o, Key tag) noexcept nogil:
+    """The rows that the tile's windows o along h read, unless they are there."""
     cdef const Axis* axis = &job.axis[1]
-    cdef Taps d = valid(&job.axis[0], t.d), h
-    cdef Py_ssize_t i, j, o, row, plane, place, first = first_row(job, t)
-    s.nan = False
-    memset(s.known, 0, job.tile_rows)
-    for o in range(t.h0, t.h1):
-        h = valid(axis, o)
-        for j in range(h.count):
-            row = h.first + j * axis.dilation
-            place = j if job.tile_h == 1 else row - first
-            if s.known[place]:
-                continue
-            s.known[place] = 1
-            for i in range(d.count):
-                plane = d.first + i * job.axis[0].dilation
-                load_row(job, s, <Key*> s.tile + (i * job.tile_rows + place) * job.pitch,
-                         t.x + plane * job.x.step[2] + row * job.x.step[3], t,
-                         plane / job.axis[0].dilation % job.axis[0].kernel * axis.kernel
-                         + row / axis.dilation % axis.kernel)
+    cdef Taps d = valid(&job.axis[0], t.d), h = valid(axis, o)
+    cdef Py_ssize_t i, j, row, plane, place, first = first_row(job, t)
+    for j in range(h.count):
+        row = h.first + j * axis.dilation
+        place = j if job.tile_h == 1 else row - first
+        if s.known[place]:
+            continue
+        s.known[place] = 1
+        for i in range(d.count):
+            plane = d.first + i * job.axis[0].dilation
+            load_row(job, s, <Key*> s.tile + (i * job.tile_rows + place) * job.pitch,
+                     t.x + plane * job.x.step[2] + row * job.x.step[3], t,
+                     plane / job.axis[0].dilation % job.axis[0].kernel * axis.kernel
+                     + row / axis.dilation % axis.kernel)
 
 
 cdef void row_of_windows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o, Key tag) noexcept nogil:
@@ -325,8 +330,10 @@ cdef void run_tile(const Job* job, Scratch* s, Py_ssize_t index, Key tag) noexce
     t.x = job.x.data + t.a * job.x.step[0] + t.b * job.x.step[1]
     t.y = job.y.data + t.a * job.y.step[0] + t.b * job.y.step[1]
     if job.way == NETWORK or job.way == PAIRS:
-        load_tile(job, s, &t, tag)
+        s.nan = False
+        memset(s.known, 0, job.tile_rows)
         for o in range(t.h0, t.h1):
+            load_rows(job, s, &t, o, tag)
             row_of_windows(job, s, &t, o, tag)
         return
     if job.way == COLUMNS:
