@@ -15,7 +15,8 @@ EVERY_DTYPE = [(op, name) for op in OPERATORS for name in op.dtypes]
 
 def test_every_pooling_function_is_listed():
     public = {name for name in dir(cypool) if re.fullmatch(r"\w+_pool(\dd)?", name)}
-    assert public == {op.name for op in OPERATORS}
+    ranks = {name for name in public if re.match("median|rank|mode", name)}  # forward only: test_ranks.py
+    assert public - ranks == {op.name for op in OPERATORS} and len(ranks) == 9
     for op in OPERATORS:
         assert callable(op.forward) and callable(op.backward) and callable(op.layer)
         assert {op.name, f"{op.name}_backward", op.layer_name} <= set(cypool.__all__)
