@@ -242,7 +242,8 @@ def off_scale(sums: Sums) -> Array | None:
     """Which windows are off the scale; None: none."""
     s, t = sums.s, sums.t
     least, most = ON_SCALE[s.dtype]
-    if s.size == 0 or s.min() >= least and s.max() <= most and (t is None or abs(t.sum()) < np.inf):
+    if s.size == 0 or s.min() >= least and s.max() <= most and (
+            t is None or t.min() > -np.inf and t.max() < np.inf):
         return None
     off = ~((s >= least) & (s <= most))
     off = np.broadcast_to(off if t is None else off | ~np.isfinite(t), sums.y.shape)
