@@ -50,13 +50,16 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 
-# One build of the engine each, and one of the ranks beside it: the last part of a module's name says which.
+# One build of each text below, in a module of its own: the last part of its name says which instruction set it is for.
 # `cypool.dispatch` chooses at import.
 INSTRUCTION_SETS = {
     "baseline": {"unix": [], "msvc": []},
     "avx2": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
     "avx512": {"unix": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "msvc": ["/arch:AVX512"]},
 }
+# Texts that are built for every instruction set, and the modules that come of them. Cython takes longer than the
+# compiler, so it runs once for each: every module is the same C under another name.
+TEXTS = {"pooling": "{}", "ranks": "ranks_{}"}
 X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in os.environ.get("ARCHFLAGS", "")
 
 PROBE = """
@@ -109,17 +112,25 @@ class BuildExt(build_ext):
         return [], []
 
 
+KERNELS = "cypool/_kernels"
+OPTIONS = {"define_macros": [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")], "include_dirs": [numpy.get_include()]}
+
+
+def cythonized(names: list[str]) -> list[Extension]:
+    sources = [Extension(f"cypool._kernels.{name}", [f"{KERNELS}/{name}.pyx"], **OPTIONS) for name in names]
+    return cythonize(sources, compiler_directives=DIRECTIVES, nthreads=0 if sys.platform == "win32" else len(names))
+
+
 def extensions() -> list[Extension]:
     wanted = os.environ.get("CYPOOL_BUILDS", ",".join(INSTRUCTION_SETS)).split(",")
     builds = [name for name in INSTRUCTION_SETS if name == "baseline" or X86 and name in wanted]
-    macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
-    modules = ("cpu", "memory", *builds, *(f"ranks_{build}" for build in builds))
-    return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
-                      include_dirs=[numpy.get_include()]) for name in modules]
+    made = [e for e in cythonized(["cpu", "memory", *TEXTS]) if e.name.rpartition(".")[2] not in TEXTS]
+    for text, pattern in TEXTS.items():
+        for name in (pattern.format(build) for build in builds):
+            source = Path(KERNELS, f"{name}.c")
+            source.write_text(f'#define PyInit_{text} PyInit_{name}\n#include "{text}.c"\n')
+            made.append(Extension(f"cypool._kernels.{name}", [str(source)], depends=[f"{KERNELS}/{text}.c"], **OPTIONS))
+    return made
 
 
-setup(
-    ext_modules=cythonize(extensions(), compiler_directives=DIRECTIVES,
-                          nthreads=0 if sys.platform == "win32" else len(INSTRUCTION_SETS)),
-    cmdclass={"build_ext": BuildExt},
-)
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

@@ -311,7 +311,9 @@ def number(name: str, value: Any) -> float:
         raise TypeError(f"{name} must be a number, got {show(value)}")
     try:
         real = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float64 can hold, got {show(value)}") from None
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {show(value)}") from None
     if real != real:
         raise ValueError(f"{name} must not be NaN, got {show(value)}")

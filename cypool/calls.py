@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cypool import arguments
 from cypool.windowed import Array, Fit
 from cypool.windows import Windows
@@ -27,6 +29,8 @@ class Call:
     policy : str
         What to do about NaN.
     threads : int or None
+    drops : bool
+        Whether callers may leave spatial axes of the result out.
     """
 
     x: Array
@@ -36,6 +40,7 @@ class Call:
     full: tuple[int, ...]
     policy: str
     threads: int | None
+    drops: bool = False
 
     @property
     def channels(self) -> int:
@@ -63,7 +68,7 @@ class Call:
         arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
         expected = self.full[len(self.full) - len(self.given):]
         dropped = arguments.with_spatial(self.full, (), self.last)
-        if grad.shape == expected or self.windows.whole and grad.shape == dropped:
+        if grad.shape == expected or self.drops and grad.shape == dropped:
             return grad.reshape(self.full)
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
 
@@ -78,7 +83,7 @@ class Call:
 
 
 def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",
-         num_threads: Any = None) -> Call:
+         num_threads: Any = None, drops: bool = False) -> Call:
     """A call over x, of floats."""
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.FLOATS)
@@ -90,4 +95,18 @@ def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any 
     if policy == "raise":
         arguments.refuse_nan(given)
     return Call(batch, given.shape, windows, last, arguments.with_spatial(batch.shape, windows.shape, last), policy,
-                threads)
+                threads, drops)
+
+
+def cast(a: Array, dtype: np.dtype[Any]) -> Array:
+    """As another type, numbers beyond it as infinities."""
+    with np.errstate(all="ignore"):
+        return a.astype(dtype, copy=False)
+
+
+def learned(made: Any, given: Any) -> Any:
+    """A parameter's gradient, shaped like the parameter and, if that holds floats, of its type."""
+    array = arguments.array("parameter", given)
+    floats = arguments.dtype_name(array.dtype) in arguments.FLOATS
+    dtype = arguments.native(array.dtype) if floats else np.dtype(np.float64)
+    return cast(np.asarray(made), dtype).reshape(array.shape)[()]

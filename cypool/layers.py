@@ -56,7 +56,8 @@ class Layer:
         given = arguments.array(name, self.settings.pop(name))
         if given.dtype.kind not in "fiuV" or given.dtype.names:
             raise TypeError(f"{name} must hold numbers, got {arguments.show(given)}")
-        return np.array(given, None if arguments.dtype_name(given.dtype) in arguments.FLOATS else np.float64)
+        floats = arguments.dtype_name(given.dtype) in arguments.FLOATS
+        return np.array(given, arguments.native(given.dtype) if floats else np.float64)
 
     def _for_gradient(self) -> dict[str, Any]:
         """The settings and parameters that the gradient's function takes."""

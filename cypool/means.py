@@ -6,8 +6,9 @@ that an element is in: ``w`` times those of ``d / S`` and ``d y / S``, for gradi
 
 Weights are powers or exponentials, and a sum of them tells nothing of windows whose weights are far from the scale
 that they were computed at. So each piece is tried at scale 1 and the array's own precision. Where too many windows are
-off that scale it is tried in float64 at the scale of the piece; and the few that are off that one too are taken one by
-one, each at its own. A window's result depends on its own elements alone, and is finite whenever it should be.
+off that scale those are tried in float64 at the scale of the largest of them, and so on; the few that are left are
+taken one by one, each at its own. A window's result depends on its own elements alone, and is finite whenever it should
+be.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, real_of, shared, total
-from cypool.windows import Windows, counted, taps_of
+from cypool.windows import Windows, counted, taps_of, trimmed
 
-#: Where sums are on scale: every term that matters then has all its bits.
-ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60), np.dtype(np.float64): (2.0**-450, 2.0**450)}
-#: Windows of a piece that may be taken one by one, of all, before the piece is tried again.
-FEW = 1 / 16
+#: Where sums are on scale: every term that matters then has all its bits. And values that may be too small to weigh.
+ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60, 2.0**-40),
+            np.dtype(np.float64): (2.0**-450, 2.0**450, 2.0**-300)}
+#: Windows of a piece that may be taken one by one, of all, before another scale is tried; and scales at most.
+FEW = 1 / 64
+SCALES = 32
 #: Taps of the windows that are taken one by one at once.
 TAPS = 1 << 18
 
@@ -53,6 +56,10 @@ class Mean:
     def unit(self, largest_u: Any) -> Any:
         """The unit of a scale; infinite and other impossible ones give NaN."""
         raise NotImplementedError
+
+    def own_unit(self, largest_u: Any, p: Any) -> Any:
+        """The unit of a single window, at which its largest weight must be of use."""
+        return self.unit(largest_u)
 
     def weigh(self, u: Array, unit: Any, p: Any) -> Array:
         raise NotImplementedError
@@ -113,7 +120,11 @@ class Power(Mean):
 
     def unit(self, largest_u: Any) -> Any:
         usable = np.isfinite(largest_u) & (largest_u > 0)
-        return np.ldexp(1.0, np.frexp(np.where(usable, largest_u, np.nan))[1])      # a power of two: no rounding
+        return np.ldexp(1.0, np.frexp(np.where(usable, largest_u, np.nan))[1] - 1)  # a power of two: no rounding
+
+    def own_unit(self, largest_u: Any, p: Any) -> Any:
+        unit = self.unit(largest_u)
+        return np.where((np.abs(p) > 512) & ~np.isnan(unit), largest_u, unit)       # half of it may come to nothing
 
     def weigh(self, u: Array, unit: Any, p: Any) -> Array:
         return power(u if unit is None else u / unit, np.abs(p))
@@ -164,12 +175,10 @@ class Job:
     omit: bool = False
     missing: Array | None = None
 
-    def reals(self) -> Iterator[tuple[np.dtype[Any], bool]]:
-        """Precisions to try, and whether at the scale of the piece."""
-        own = np.dtype(np.float64) if self.mean.wide else real_of(self.x)
-        yield own, False
-        if self.mean.scales:
-            yield np.dtype(np.float64), True
+    @property
+    def real(self) -> np.dtype[Any]:
+        """What it is computed in first."""
+        return np.dtype(np.float64) if self.mean.wide else real_of(*(a for a in (self.x, self.z) if a is not None))
 
 
 @dataclass
@@ -198,9 +207,9 @@ def counts(windows: Windows, last: bool, real: np.dtype[Any]) -> Array:
     return product[..., None] if last else product
 
 
-def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bool, keep: bool,
+def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool, keep: bool,
            threads: int | None) -> Sums:
-    """The sums of a piece. values: t as well; keep: the weights are needed afterwards."""
+    """The sums of a piece at a scale. values: t as well; keep: the weights are needed afterwards."""
     def part(a: Array | None, dtype: Any) -> Any:
         return None if a is None else np.ascontiguousarray(piece.cut(a, piece.inputs), dtype)
 
@@ -210,18 +219,11 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], scaled: bool, values: bo
         missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
     p = job.p if np.ndim(job.p) == 0 else piece.cut(job.p, slice(None)).astype(real)
     count: Any = counts(windows, last, real) if mean.uses_count else None
-    unit = None
     if missing is not None:
         missing = np.broadcast_to(missing, x.shape)
         x = np.where(missing, 0, x)
         count = total((~missing).astype(real), windows, last, threads)
-    if scaled:
-        u = scale_of(mean, x, z, p, missing)
-        unit = mean.unit(np.max(u, initial=-np.inf, where=np.isfinite(u)))
-        unit = None if np.isnan(unit) else unit
-        w = mean.weigh(u, unit, p)
-    else:
-        w = mean.weights(x, z, p)
+    w = mean.weights(x, z, p) if unit is None else mean.weigh(scale_of(mean, x, z, p, missing), unit, p)
     if missing is not None:
         w = np.where(missing, 0, w)
     s = total(w, windows, last, threads)
@@ -238,50 +240,70 @@ def scale_of(mean: Mean, x: Array, z: Array | None, p: Any, missing: Array | Non
     return u if missing is None else np.where(missing, -np.inf, u)
 
 
-def off_scale(sums: Sums) -> Array | None:
+def off_scale(sums: Sums, piece: Piece, threads: int | None) -> Array | None:
     """Which windows are off the scale; None: none."""
     s, t = sums.s, sums.t
-    least, most = ON_SCALE[s.dtype]
+    least, most, tiny = ON_SCALE[s.dtype]
     if s.size == 0 or s.min() >= least and s.max() <= most and (
-            t is None or t.min() > -np.inf and t.max() < np.inf):
+            t is None or t.min() > least and t.max() <= most):
         return None
     off = ~((s >= least) & (s <= most))
-    off = np.broadcast_to(off if t is None else off | ~np.isfinite(t), sums.y.shape)
+    if t is not None:
+        off = off | ~np.isfinite(t)
+        small = np.abs(t) < least
+        if small.any():                         # values so small that their products with weights are lost
+            size = largest(np.abs(sums.x), piece.windows, piece.last, threads)
+            off = off | small & (size > 0) & (size < tiny)
+    off = np.broadcast_to(off, sums.y.shape)
     return off if off.any() else None
 
 
 @dataclass
 class Found:
-    """The best sums to be had of a piece.
+    """What is to be had of a piece.
 
-    off : windows that they say nothing of
-    alone : those of them that have to be taken one by one
+    sums : at scale 1, with the results of all windows that are not left
+    off : windows that these say nothing of; None: none
+    more : sums at other scales, and the windows that each is good for
+    left : windows that have to be taken one by one
     """
 
     sums: Sums
     off: Array | None = None
-    alone: Array | None = None
+    more: tuple[tuple[Sums, Array], ...] = ()
+    left: Array | None = None
 
 
 def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) -> Found:
-    """Sums on scale; windows that have no scale are given their result."""
-    for real, scaled in job.reals():
-        sums = add_up(job, piece, real, scaled, values, keep, threads)
-        off = off_scale(sums) if job.mean.scales else None
-        if off is None:
-            return Found(sums)
-        scale = largest(scale_of(job.mean, sums.x, sums.z, sums.p, sums.missing), piece.windows, piece.last, threads)
-        settled, result = job.mean.extreme(scale, sums.p)
-        if sums.missing is not None:
-            empty = sums.count == 0
-            settled, result = settled | empty, np.where(empty, empty_result(job), result)
-        settled = off & settled
-        np.copyto(sums.y, result, where=settled)
-        alone = off & ~settled
-        few = np.count_nonzero(alone) <= FEW * alone.size
-        if few:
+    """Sums at as many scales as it takes; windows that have none are given their result."""
+    mean, windows, last = job.mean, piece.windows, piece.last
+    sums = add_up(job, piece, job.real, None, values, keep, threads)
+    off = off_scale(sums, piece, threads) if mean.scales else None
+    if off is None:
+        return Found(sums)
+    scale = largest(scale_of(mean, sums.x, sums.z, sums.p, sums.missing), windows, last, threads)
+    settled, result = mean.extreme(scale, sums.p)
+    if sums.missing is not None:
+        empty = sums.count == 0
+        settled, result = settled | empty, np.where(empty, empty_result(job), result)
+    np.copyto(sums.y, result, where=off & settled)
+    left = off & ~settled
+    more: list[tuple[Sums, Array]] = []
+    count = np.count_nonzero(left)
+    while count > FEW * left.size and len(more) < SCALES:
+        unit = mean.unit(np.max(scale, initial=-np.inf, where=left if scale.shape == left.shape else True))
+        if np.isnan(unit):
             break
-    return Found(sums, off, alone)
+        again = add_up(job, piece, np.dtype(np.float64), unit, values, keep, threads)
+        beyond = off_scale(again, piece, threads)
+        good = left if beyond is None else left & ~beyond
+        if np.count_nonzero(good) < FEW * count:
+            break
+        np.copyto(sums.y, again.y, where=good, casting="same_kind")
+        more.append((again, good))
+        left = left & ~good
+        count = np.count_nonzero(left)
+    return Found(sums, off, tuple(more), left)
 
 
 def empty_result(job: Job) -> float:
@@ -293,11 +315,12 @@ def rows(job: Job, piece: Piece, which: Array) -> Iterator[tuple[tuple[Array, ..
     """The windows marked in `which`, some at a time: their places, where their taps lie in the flat piece, and which
     of these are elements."""
     places = np.nonzero(which)
-    axes = piece.windows.axes
+    windows = trimmed(piece.windows)
+    axes = windows.axes
     shape = piece.cut(job.x, piece.inputs).shape
     steps = [int(np.prod(shape[i + 1:], dtype=object)) for i in range(len(shape))]
     first = 1 if piece.last else 2
-    some = max(1, TAPS // piece.windows.taps)
+    some = max(1, TAPS // windows.taps)
     for begin in range(0, len(places[0]), some):
         at = tuple(place[begin:begin + some] for place in places)
         n = len(at[0])
@@ -350,7 +373,7 @@ def row_sums(job: Job, x: Array, z: Any, p: Any, valid: Array) -> Row:
     settled, result = mean.extreme(scale, p_of)
     result = np.where(valid.any(axis=1), result, empty_result(job))
     settled = settled | ~valid.any(axis=1)
-    unit = np.where(settled, 1, mean.unit(scale))
+    unit = np.where(settled, 1, mean.own_unit(scale, p_of))
     w = np.where(valid, mean.weigh(u, unit[:, None], p), 0)
     s, count = w.sum(axis=1), valid.sum(axis=1)
     t = np.where(w == 0, 0, w * mean.value(x)).sum(axis=1)
@@ -363,12 +386,11 @@ def row_sums(job: Job, x: Array, z: Any, p: Any, valid: Array) -> Row:
 def forward(job: Job, y: Array, num_threads: int | None) -> None:
     """The results of a call, into y."""
     def work(piece: Piece, threads: int | None) -> None:
-        with np.errstate(all="ignore"):
-            found = find(job, piece, job.mean.uses_t, False, threads)
-            if found.alone is not None:
-                for at, _, _, row in each_row(job, piece, found.sums, found.alone):
-                    found.sums.y[at] = row.y
-            piece.cut(y, piece.outputs)[...] = found.sums.y
+        found = find(job, piece, job.mean.uses_t, False, threads)
+        if found.left is not None:
+            for at, _, _, row in each_row(job, piece, found.sums, found.left):
+                found.sums.y[at] = row.y
+        piece.cut(y, piece.outputs)[...] = found.sums.y
 
     each(work, forward_pieces(job.x.shape, job.windows, job.last), job.x.size, num_threads)
 
@@ -380,64 +402,81 @@ def backward(job: Job, grad: Array, outs: tuple[Array, ...], num_threads: int | 
     values = mean.uses_t or learned
 
     def work(piece: Piece, threads: int | None) -> Any:
-        with np.errstate(all="ignore"):
-            return piece_backward(job, piece, grad, outs, values, learned, threads)
+        return piece_backward(job, piece, grad, outs, values, learned, threads)
 
     pieces = backward_pieces(job.x.shape, job.windows, job.last)
     reached = sum(piece.elements for piece in pieces)
     for out in outs:
         if reached < out.size or out.shape != job.x.shape:
             out[...] = 0
-    parts = each(work, pieces, job.x.size, num_threads)
-    if not learned:
-        return None
-    result = np.zeros(np.shape(job.p))
-    for piece, part in zip(pieces, parts, strict=True):
-        if np.ndim(result):
-            piece.cut(result, slice(None))[...] += part
-        else:
-            result += part
+    result = np.zeros(np.shape(job.p)) if learned else None
+    for piece, (part, shared_z) in zip(pieces, each(work, pieces, job.x.size, num_threads), strict=True):
+        if shared_z is not None:
+            piece.cut(outs[-1], shared_z[0])[...] += shared_z[1]
+        if result is not None:
+            at = piece.cut(result, slice(None)) if result.ndim else result
+            at += part
     return result
 
 
 def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...], values: bool, learned: bool,
                    threads: int | None) -> Any:
-    """The gradients of a piece's inner elements into `outs`, and its part of the parameter's."""
-    mean, windows, last = job.mean, piece.windows, piece.last
+    """The gradients of a piece's inner elements into `outs`, its part of the parameter's, and of logits with one
+    channel: where along the first spatial axis, and what to add."""
+    mean, last = job.mean, piece.last
     found = find(job, piece, values, True, threads)
     sums, off = found.sums, found.off
     d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
-    x, w, s, t, y, usable = sums.x, sums.w, sums.s, sums.t, sums.y, d
-    if not mean.scales:
-        s, y = np.where(s == 0, 1, s), np.where(s == 0, 0, y)
-    if off is not None:                             # such windows take no part, whatever is in them
-        finite = np.isfinite(w) & np.isfinite(x)
-        x, w = np.where(finite, x, 0), np.where(finite, w, 0)
-        s, y, usable = np.where(off, 1, s), np.where(off, 0, y), np.where(off, 0, d)
-    grads = mean.gradients(x, w, sums.unit, sums.p, lambda: shared(usable / s, windows, last, threads),
-                           lambda: shared(usable * y / s, windows, last, threads))
-    made: Any = None
-    if learned:
-        made = mean.parameter(usable, s, t, y, sums.p)
-        made = made if off is None else np.where(off, 0, made)
-    if off is not None:
-        grads = tuple(np.array(np.broadcast_to(g, x.shape)) for g in grads)
-        for at, flat, valid, row in each_row(job, piece, sums, off & ((sums.y != 0) | found.alone)):
+    grads, made = scale_gradients(job, piece, sums, d, None if off is None else ~off, learned, threads)
+    for again, good in found.more:
+        others, more = scale_gradients(job, piece, again, d.astype(np.float64), good, learned, threads)
+        grads = tuple(g + other for g, other in zip(grads, others, strict=True))
+        made = made + more if learned else None
+    if off is not None and found.left is not None:
+        grads = tuple(np.array(np.broadcast_to(g, sums.x.shape)) for g in grads)
+        settled = off & ~found.left
+        for _, good in found.more:
+            settled &= ~good
+        for at, flat, valid, row in each_row(job, piece, sums, found.left | settled & (sums.y != 0)):
             for g, more in zip(grads, row_gradients(mean, row, d[at], valid), strict=True):
                 np.add.at(g.reshape(-1), flat[valid], more[valid])
             if learned:
                 p = row.p if np.ndim(row.p) == 0 else row.p[:, 0]
                 alone = mean.parameter(d[at], row.s, row.t, row.y, p)
                 made[at] = np.where(row.settled, np.where(np.isnan(row.y), np.nan, 0), alone)
+    low = piece.inputs.start + piece.inner.start
+    shared_z: Any = None
     for out, g in zip(outs, grads, strict=True):
-        inner = piece.along(np.broadcast_to(g, x.shape), piece.inner)
-        low = piece.inputs.start + piece.inner.start
-        target = piece.cut(out, slice(low, low + inner.shape[1 if last else 2]))
-        if target.shape != inner.shape:                         # one channel for all
-            target += inner.sum(axis=-1 if last else 1, keepdims=True)
-        else:
-            target[...] = inner
-    return gathered(piece.along(made, piece.starting), job.p, last) if learned else None
+        inner = piece.along(np.broadcast_to(g, sums.x.shape), piece.inner)
+        along = slice(low, low + inner.shape[1 if last else 2])
+        if out.shape == job.x.shape:
+            piece.cut(out, along)[...] = inner
+        else:                                       # one channel for all: other pieces have a part in it
+            shared_z = along, inner.sum(axis=-1 if last else 1, keepdims=True)
+    return gathered(piece.along(made, piece.starting), job.p, last) if learned else None, shared_z
+
+
+def scale_gradients(job: Job, piece: Piece, sums: Sums, d: Array, good: Array | None, learned: bool,
+                    threads: int | None) -> tuple[tuple[Array, ...], Any]:
+    """The gradients by the windows that these sums are good for (None: all), and the parameter's for each of them."""
+    mean, windows, last = job.mean, piece.windows, piece.last
+    x, w, s, t, y = sums.x, sums.w, sums.s, sums.t, sums.y
+    if good is not None or piece.gaps and not (np.isfinite(w).all() and np.isfinite(x).all()):
+        finite = np.isfinite(w) & np.isfinite(x)    # what is not is in a window that takes no part, or in none
+        x, w = np.where(finite, x, 0), np.where(finite, w, 0)
+    if good is not None:                            # others take no part, whatever is in them
+        d, s, y = np.where(good, d, 0), np.where(good, s, 1), np.where(good, y, 0)
+    elif not mean.scales:
+        s, y = np.where(s == 0, 1, s), np.where(s == 0, 0, y)
+    grads = mean.gradients(x, w, sums.unit, sums.p, lambda: shared(d / s, windows, last, threads),
+                           lambda: shared(d * y / s, windows, last, threads))
+    if good is not None:                            # elements of other windows alone may overflow at this scale
+        reached = shared(good.astype(d.dtype), windows, last, threads) > 0
+        grads = tuple(np.where(reached, g, 0) for g in grads)
+    if not learned:
+        return grads, None
+    made = np.broadcast_to(mean.parameter(d, s, t, y, sums.p), d.shape)
+    return grads, np.array(made) if good is None else np.where(good, made, 0)
 
 
 def row_gradients(mean: Mean, row: Row, d: Array, valid: Array) -> tuple[Array, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, windowed
-from cypool.calls import Call, call
+from cypool.calls import Call, call, cast, learned
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling, add_chosen, reduce_windows
 from cypool.pieces import real_of
@@ -69,12 +69,13 @@ def proportion(c: Call, alpha: Any) -> Any:
 def mix(c: Call, alpha: Any, out: Any) -> Array:
     real = real_of(c.x)
     y, full = c.out(out)
-    a = np.asarray(proportion(c, alpha), real)
+    a = cast(np.asarray(proportion(c, alpha)), real)
     with np.errstate(all="ignore"):
         parts = both(c, real)
-        parts.mean *= 1 - a
-        np.multiply(parts.most, a, out=parts.most)
-        full[...] = parts.most + parts.mean
+        most, mean = parts.most * a, parts.mean * (1 - a)
+        if np.any((a == 0) | (a == 1)):                 # what has no part may be infinite
+            most, mean = np.where(a == 0, 0, most), np.where(a == 1, 0, mean)
+        full[...] = most + mean
     return y
 
 
@@ -168,7 +169,7 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
     c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     grad = c.grad(grad_output)
     real = real_of(c.x)
-    a = np.asarray(proportion(c, alpha), real)
+    a = cast(np.asarray(proportion(c, alpha)), real)
     result, full = c.grad_out(out, grad)
     d = grad.astype(real, copy=False)
     with np.errstate(all="ignore"):
@@ -176,11 +177,9 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
         assert parts.chosen is not None
         full[...] = spread_both(c, d * a, d * (1 - a), parts.chosen)
         each = d * (parts.most - parts.mean)
-    given = arguments.array("alpha", alpha)
-    dtype = arguments.native(given.dtype) if given.dtype.kind == "f" else np.dtype(np.float64)
-    axes = tuple(i for i in range(each.ndim) if a.ndim == 0 or a.shape[i] == 1)
-    made = each.sum(axis=axes, dtype=np.float64) if given.ndim else each.sum(dtype=np.float64)
-    return result, np.asarray(made, dtype).reshape(given.shape)[()]
+        axes = tuple(i for i in range(each.ndim) if a.ndim == 0 or a.shape[i] == 1)
+        made = each.sum(axis=axes, dtype=np.float64)
+    return result, learned(made, alpha)
 
 
 mixed_pool1d, mixed_pool2d, mixed_pool3d = dimensions(_mixed_pool, plain, """
@@ -378,7 +377,7 @@ def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_w
         through = np.empty(c.x.shape, real)
         made = correlate_backward(c, w, d * g * (1 - g) * (parts.most - parts.mean), real, through)
         full[...] = spread_both(c, d * g, d * (1 - g), parts.chosen, through)
-    return result, made.astype(arguments.native(w.dtype))
+    return result, cast(made, arguments.native(w.dtype))
 
 
 gated_pool1d, gated_pool2d, gated_pool3d = dimensions(_gated_pool, plain, """
@@ -548,8 +547,8 @@ def _tree_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, leaf_we
                 made_leaves[leaf] = correlate_backward(c, t.leaves[leaf], here, t.real, part)
             total += part
         full[...] = total
-    return (result, made_leaves.astype(arguments.native(t.leaves.dtype)),
-            made_gates.astype(arguments.native(t.gates.dtype)))
+    return (result, cast(made_leaves, arguments.native(t.leaves.dtype)),
+            cast(made_gates, arguments.native(t.gates.dtype)))
 
 
 tree_pool1d, tree_pool2d, tree_pool3d = dimensions(_tree_pool, plain, """

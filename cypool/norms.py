@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cypool import arguments, dispatch, means
 from cypool.adaptive import dimension, whole_window
-from cypool.calls import Call, call
+from cypool.calls import Call, call, learned
 from cypool.dimensions import dimensions, plain
 from cypool.windowed import Array, Fit, Format, IntOrInts, NanPolicy, Padding, fit
 
@@ -123,13 +123,6 @@ def run_backward(c: Call, mean: means.Mean, p: Any, grad_output: Any, out: Any) 
     return result, made
 
 
-def learned(made: Any, given: Any) -> Any:
-    """A parameter's gradient, shaped like the parameter and, if that holds floats, of its type."""
-    array = arguments.array("parameter", given)
-    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
-    return np.asarray(made, dtype).reshape(array.shape)[()]
-
-
 # ---------------------------------------------------------------------------- Lp
 
 def power_of(norm_type: Any) -> float:
@@ -152,8 +145,8 @@ def lp(x: Any, ndim: int, norm_type: Any, windows_for: Fit, torch_compat: Any, d
 
 
 def lp_backward(grad_output: Any, x: Any, ndim: int, norm_type: Any, windows_for: Fit, torch_compat: Any,
-                data_format: Any, out: Any, num_threads: Any) -> Array:
-    c, p = call(ndim, x, windows_for, data_format, num_threads=num_threads), power_of(norm_type)
+                data_format: Any, out: Any, num_threads: Any, drops: bool = False) -> Array:
+    c, p = call(ndim, x, windows_for, data_format, num_threads=num_threads, drops=drops), power_of(norm_type)
     compat = arguments.flag("torch_compat", torch_compat)
     if np.isinf(p):
         grad = c.grad(grad_output)
@@ -164,7 +157,7 @@ def lp_backward(grad_output: Any, x: Any, ndim: int, norm_type: Any, windows_for
                                             "arg_max" if p > 0 else "arg_min", c.last)
         pooling(size, values, chosen, False, c.threads)
         dispatch.add_chosen(grad, chosen, full, None, last=c.last, num_threads=c.threads)
-        result *= np.sign(c.x.reshape(c.given))
+        np.multiply(result, np.sign(c.x.reshape(c.given)), out=result, where=result != 0)
         return result
     return run_backward(c, SignedLp(c.windows.taps) if compat else Lp(), p, grad_output, out)[0]
 
@@ -377,7 +370,7 @@ def global_lp_pool_backward(grad_output: ArrayLike, x: ArrayLike, norm_type: flo
     array([[[ 3., -4.,  0.]]])
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    return lp_backward(grad_output, given, ndim, norm_type, windows_for, False, data_format, out, num_threads)
+    return lp_backward(grad_output, given, ndim, norm_type, windows_for, False, data_format, out, num_threads, True)
 
 
 # ---------------------------------------------------------------------------- GeM
@@ -603,7 +596,7 @@ def global_gem_pool_backward(grad_output: ArrayLike, x: ArrayLike, p: ArrayLike,
     (array([[[0.0292, 0.117 , 0.2632, 0.4678]]]), 0.1621)
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, num_threads=num_threads)
+    c = call(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
     grad, made = run_backward(c, GeM(least(eps)), exponent("p", p, c), grad_output, out)
     return grad, learned(made, p)
 

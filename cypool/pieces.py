@@ -73,6 +73,13 @@ class Piece:
         channels = self.channels if x.shape[-1 if self.last else 1] != 1 else slice(None)
         return x[batch, along, ..., channels] if self.last else x[batch, channels, along]
 
+    @property
+    def gaps(self) -> bool:
+        """Whether some elements may be in no window."""
+        return any(axis.table is not None or axis.stride > axis.kernel or axis.dilation > 1
+                   or (axis.out - 1) * axis.stride - axis.padding + axis.extent < axis.size
+                   for axis in self.windows.axes)
+
     def along(self, a: Array, part: slice) -> Array:
         """A part of one of the piece's own arrays along the first spatial axis."""
         return a[:, part] if self.last else a[:, :, part]
@@ -144,11 +151,15 @@ def each(work: Callable[[Part, int | None], Result], pieces: list[Part], element
          num_threads: int | None) -> list[Result]:
     """The results of all pieces, in order; ``work(piece, threads)`` is told how many threads it may use itself."""
     keep_memory()
+    def quietly(piece: Part, threads: int | None) -> Result:
+        with np.errstate(all="ignore"):             # of this thread
+            return work(piece, threads)
+
     threads = min(dispatch.threads_for(elements, num_threads), len(pieces))
     if threads <= 1:
-        return [work(piece, num_threads) for piece in pieces]
+        return [quietly(piece, num_threads) for piece in pieces]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda piece: work(piece, 1), pieces))
+        return list(pool.map(lambda piece: quietly(piece, 1), pieces))
 
 
 def total(x: Array, windows: Windows, last: bool, threads: int | None) -> Array:

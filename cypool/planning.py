@@ -50,6 +50,12 @@ class Fields(tuple[Field, ...]):
                                                               zip(row[1:], widths[1:], strict=True))]) for row in rows)
 
 
+def flattened(layers: Sequence[Any]) -> list[Any]:
+    """Layers of sequences within sequences."""
+    return [inner for layer in layers for inner in (
+        flattened(layer.layers) if isinstance(getattr(layer, "layers", None), tuple) else [layer])]
+
+
 def settings_of(layer: Any, place: int) -> tuple[str, dict[str, Any]]:
     """A layer's name and window settings."""
     if isinstance(layer, Mapping):
@@ -63,7 +69,21 @@ def settings_of(layer: Any, place: int) -> tuple[str, dict[str, Any]]:
     if not isinstance(settings, dict):
         raise TypeError(f"layers must be cypool layers or mappings, got {arguments.show(layer)}")
     name = type(layer).__name__
-    if "kernel_size" in settings:
+    if "repeats" in settings:                                   # maxima on maxima are maxima of a wider window
+        kernel, repeats = settings["kernel_size"], settings["repeats"]
+        many = isinstance(kernel, arguments.NESTED)
+        pads = [repeats * (k // 2) for k in (kernel if many else [kernel])]
+        sizes = [2 * pad + 1 for pad in pads]
+        return name, {"kernel_size": sizes if many else sizes[0], "stride": 1, "padding": pads if many else pads[0]}
+    if "filter_size" in settings:
+        filters = arguments.per_axis("filter_size", settings["filter_size"], layer.ndim, 1)
+        return name, {"kernel_size": filters, "stride": settings["stride"],
+                      "padding": [((f - 1) // 2, f // 2) for f in filters]}
+    if "weights" in layer.parameters:
+        kernel = layer.parameters["weights"].shape[-layer.ndim:]
+        found = {key: settings[key] for key in SETTINGS if key in settings}
+        return name, {**found, "kernel_size": kernel, "stride": kernel if found["stride"] is None else found["stride"]}
+    if "kernel_size" in settings and "stride" in settings:
         found = {key: settings[key] for key in SETTINGS if key in settings}
         found["stride"] = found["kernel_size"] if found.get("stride") is None else found["stride"]
         return name, found
@@ -114,7 +134,7 @@ def receptive_field(layers: Sequence[Any], input_size: SupportsIndex | Sequence[
         layers = getattr(layers, "layers", layers)              # a Sequential
         if not isinstance(layers, (list, tuple)):
             raise TypeError(f"layers must be a sequence of layers, got {arguments.show(layers)}")
-    stack = [settings_of(layer, i) for i, layer in enumerate(layers)]
+    stack = [settings_of(layer, i) for i, layer in enumerate(flattened(layers))]
     axes = {len(v) for _, found in stack for v in found.values() if isinstance(v, arguments.NESTED)}
     if isinstance(input_size, arguments.NESTED):
         axes.add(len(input_size))

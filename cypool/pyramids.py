@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 
 from cypool import adaptive, arguments, windowed
 from cypool.adaptive import dimension
+from cypool.calls import cast
 from cypool.pieces import real_of
 from cypool.windowed import Array, Format
 
 
 def checked_levels(levels: Any, ndim: int) -> list[tuple[int, ...]]:
     """The bins of each level along every axis."""
-    if not isinstance(levels, arguments.NESTED) or np.ndim(levels) == 0 and isinstance(levels, np.ndarray):
+    if not isinstance(levels, arguments.NESTED) or isinstance(levels, np.ndarray) and levels.ndim == 0:
         raise TypeError(f"levels must be a sequence of bins per axis, got {arguments.show(levels)}")
     if len(levels) == 0:
         raise ValueError(f"levels must hold at least one level, got {arguments.show(levels)}")
@@ -94,7 +95,10 @@ def spatial_pyramid_pool(x: ArrayLike, levels: Sequence[Any] = (1, 2, 4), *, mod
     if which == "avg" and dtype.kind in "iu":
         dtype = np.dtype(np.float64)
     channels = given.shape[-1 if last else 1]
-    y = arguments.out_array(out, (given.shape[0], channels * sum(map(math.prod, bins))), dtype, given)
+    shape = arguments.shape("levels", (given.shape[0], channels * sum(map(math.prod, bins))))
+    y = arguments.out_array(out, shape, dtype, given)
+    if y.size == 0:
+        return y
     for level, part in zip(bins, level_parts(y, bins, channels, last), strict=True):
         made = (adaptive.choose_bins(given, ndim, "max", level, data_format, "propagate", None) if which == "max" else
                 windowed.add_in(given, ndim, adaptive.fit_bins(level), "valid", data_format, "propagate", None))
@@ -166,7 +170,7 @@ def spatial_pyramid_pool_backward(grad_output: ArrayLike, x: ArrayLike, levels: 
         else:
             total += windowed.spread(ndim, part, given.shape, adaptive.fit_bins(level), "valid", data_format, None,
                                      num_threads)
-    result[...] = total
+    result[...] = cast(total, result.dtype)
     return result
 
 
@@ -234,6 +238,8 @@ def sppf(x: ArrayLike, kernel_size: SupportsIndex | Sequence[SupportsIndex] = 5,
     shape[-1 if last else 1] *= count + 1
     arguments.shape("repeats", shape)
     y = arguments.out_array(out, tuple(shape), arguments.native(given.dtype), given)
+    if y.size == 0:
+        return y
     parts = [y[..., i * channels:(i + 1) * channels] if last else y[:, i * channels:(i + 1) * channels]
              for i in range(count + 1)]
     parts[0][...] = given
@@ -297,6 +303,8 @@ def sppf_backward(grad_output: ArrayLike, x: ArrayLike, kernel_size: SupportsInd
         raise ValueError(f"grad_output must have the shape of the forward's output {tuple(shape)}, got {grad.shape}")
     result = arguments.out_array(out, given.shape, arguments.native(grad.dtype), grad, given)
     real = real_of(grad)
+    if result.size == 0:
+        return result
     chosen = []
     for _ in range(count):
         call = windowed.choose(given, ndim, "max", kernel, 1, padding, 1, False, data_format, "propagate", np.uint8)
@@ -311,5 +319,5 @@ def sppf_backward(grad_output: ArrayLike, x: ArrayLike, kernel_size: SupportsInd
     for i in reversed(range(count)):
         index, windows = chosen[i]
         back = windowed.scatter(ndim, back, index, given.shape, data_format, None, num_threads, windows) + part(i)
-    result[...] = back
+    result[...] = cast(back, result.dtype)
     return result

@@ -18,6 +18,7 @@ from cypool.dimensions import dimensions, plain
 from cypool.norms import run, run_backward
 from cypool.pieces import Piece, each, extended, forward_pieces, planes, spatial_axes, tap_views
 from cypool.windowed import Array, Format, IntOrInts, Padding, fit, scatter
+from cypool.windows import trimmed
 
 # ---------------------------------------------------------------------------- stochastic
 
@@ -103,7 +104,7 @@ def draw(c: Call, drawn: Array, y: Array, indices: Array) -> None:
     sizes = c.x.shape[1:-1] if c.last else c.x.shape[2:]
 
     def work(piece: Piece, threads: int | None) -> None:
-        windows = piece.windows
+        windows = trimmed(piece.windows)
         x = extended(piece.cut(c.x, piece.inputs), windows, c.last, np.float64, np.nan)
         valid = extended(np.broadcast_to(True, piece.cut(c.x, piece.inputs).shape), windows, c.last, bool)
         shape = piece.cut(y, piece.outputs).shape
@@ -268,7 +269,8 @@ def region_size(output_size: Any, output_ratio: Any, sizes: tuple[int, ...],
     if output_size is not None:
         outputs = arguments.per_axis("output_size", output_size, len(sizes), 1)
     else:
-        items = list(output_ratio) if isinstance(output_ratio, arguments.NESTED) else [output_ratio] * len(sizes)
+        many = isinstance(output_ratio, arguments.NESTED) and np.shape(output_ratio) != ()
+        items: list[Any] = list(output_ratio) if many else [output_ratio] * len(sizes)
         if len(items) != len(sizes):
             raise ValueError(f"output_ratio must be a number or {len(sizes)} of them, one per spatial axis, "
                              f"got {arguments.show(output_ratio)}")
@@ -390,6 +392,8 @@ def best_of(x: Array, begin: list[Array], kernel: tuple[int, ...], sizes: tuple[
     for i, b in enumerate(begin):
         corner = corner * sizes[i] + b.reshape(*b.shape[:2], *(-1 if j == i else 1 for j in range(len(begin))))
     shape = corner.shape
+    if math.prod(kernel) > 64:
+        return best_one_by_one(x, begin, kernel, shape)
     flat, corner = np.ascontiguousarray(x).reshape(*shape[:2], -1), corner.reshape(*shape[:2], -1)
     best: Any = None
     place = corner
@@ -402,6 +406,20 @@ def best_of(x: Array, begin: list[Array], kernel: tuple[int, ...], sizes: tuple[
         better = (value > best) | (value != value)
         best, place = np.where(better, value, best), np.where(better, here, place)
     return best.reshape(shape), place.reshape(shape)
+
+
+def best_one_by_one(x: Array, begin: list[Array], kernel: tuple[int, ...],
+                    shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """As `best_of`, for regions of many elements."""
+    best, place = np.empty(shape, x.dtype), np.empty(shape, np.int64)
+    for at in np.ndindex(*shape):
+        corner = [int(b[(*at[:2], i)]) for b, i in zip(begin, at[2:], strict=True)]
+        part = x[at[:2]][tuple(slice(c, c + k) for c, k in zip(corner, kernel, strict=True))]
+        missing = np.flatnonzero(part != part)
+        where = np.unravel_index(missing[-1] if missing.size else int(np.argmax(part)), part.shape)
+        best[at] = part[where]
+        place[at] = np.ravel_multi_index([c + int(i) for c, i in zip(corner, where, strict=True)], x.shape[2:])
+    return best, place
 
 
 def _fractional_max_pool_backward(ndim: int, grad_output: ArrayLike, indices: ArrayLike,

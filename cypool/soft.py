@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, means
-from cypool.calls import Call, call
+from cypool.calls import Call, call, cast
 from cypool.dimensions import dimensions, plain
 from cypool.norms import run, run_backward, whole
 from cypool.pieces import real_of
@@ -186,7 +186,7 @@ def attend_backward(c: Call, grad_output: Any, logits: Any, missing: Array | Non
     means.backward(means.Job(Attention(), c.x, z, None, c.windows, c.last, missing=missing), grad, (full, for_z),
                    c.threads)
     given = arguments.array("logits", logits)
-    return result, for_z.astype(arguments.native(z.dtype), copy=False).reshape(given.shape)
+    return result, cast(for_z, arguments.native(z.dtype)).reshape(given.shape)
 
 
 def _attention_pool(ndim: int, x: ArrayLike, logits: ArrayLike, kernel_size: IntOrInts,
@@ -408,5 +408,5 @@ def global_attention_pool_backward(grad_output: ArrayLike, x: ArrayLike, logits:
     (array([[[0.5, 0.5]]]), array([[[-0.5,  0.5]]]))
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, num_threads=num_threads)
+    c = call(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
     return attend_backward(c, grad_output, logits, missing_of(c, mask), out)

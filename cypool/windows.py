@@ -265,6 +265,16 @@ def reached(axis: Axis, begin: int, end: int) -> tuple[int, int]:
     return low, max(low, min(axis.out, (end - 1 + axis.padding) // axis.stride + 1))
 
 
+@lru_cache(maxsize=1024)
+def trimmed(windows: Windows) -> Windows:
+    """The same windows without the taps at the end that are elements in none of them: almost all, where windows are
+    much larger than their array."""
+    return Windows(tuple(
+        axis if axis.table is not None else
+        replace(axis, kernel=min(axis.kernel, (axis.size - 1 + axis.padding) // axis.dilation + 1), after=0)
+        for axis in windows.axes))
+
+
 def started(axis: Axis, before: int) -> int:
     """How many windows start before this element; all, if it is the end."""
     if before == axis.size:

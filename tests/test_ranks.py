@@ -422,3 +422,16 @@ def test_networks(column, across, rows):
                     memory[row][: 8 + further] = values
         row, shift = net.result
         assert np.array_equal(memory[row][shift : shift + 8], taps[rank])
+
+
+@pytest.mark.parametrize("channels", [64, 65, 130])
+def test_many_channels_last(channels, isa):
+    """More channels than a tile takes: each is on its own."""
+    rng = np.random.default_rng(channels)
+    for dtype in (np.uint8, np.int32, np.float64):
+        x = rng.integers(0, 100, (1, 7, 9, channels)).astype(dtype)
+        first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+        for kernel in (2, 3):
+            for kind in ("median", "mode") if dtype != np.float64 else ("median",):
+                y = function(kind, 2)(x, kernel, 1, data_format="channels_last")
+                agree(np.ascontiguousarray(np.moveaxis(y, -1, 1)), function(kind, 2)(first, kernel, 1))

@@ -247,7 +247,7 @@ cdef void load_rows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t o, Key
         for i in range(d.count):
             plane = d.first + i * job.axis[0].dilation
             load_row(job, s, <Key*> s.tile + (i * job.tile_rows + place) * job.pitch,
-                     t.x + plane * job.x.step[2] + row * job.x.step[3], t,
+                     t.x + plane * job.x.step[2] + row * job.x.step[3] + t.c0 * job.x.step[5], t,
                      plane / job.axis[0].dilation % job.axis[0].kernel * axis.kernel
                      + row / axis.dilation % axis.kernel)
 
