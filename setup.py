@@ -50,7 +50,7 @@ OPENMP = {
     "msvc": [(["/openmp"], [])],
 }
 
-# One build of the engine each, and one of the ranks beside it: the last part of a module's name says which.
+# One build of the engine each, and one of ranks and of taps beside it: the last part of a module's name says which.
 # `cypool.dispatch` chooses at import.
 INSTRUCTION_SETS = {
     "baseline": {"unix": [], "msvc": []},
@@ -113,7 +113,7 @@ def extensions() -> list[Extension]:
     wanted = os.environ.get("CYPOOL_BUILDS", ",".join(INSTRUCTION_SETS)).split(",")
     builds = [name for name in INSTRUCTION_SETS if name == "baseline" or X86 and name in wanted]
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
-    modules = ("cpu", "memory", *builds, *(f"ranks_{build}" for build in builds))
+    modules = ("cpu", "memory", *builds, *(f"{part}_{build}" for part in ("ranks", "taps") for build in builds))
     return [Extension(f"cypool._kernels.{name}", [f"cypool/_kernels/{name}.pyx"], define_macros=macros,
                       include_dirs=[numpy.get_include()]) for name in modules]
 
