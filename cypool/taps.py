@@ -51,32 +51,40 @@ class Reads:
                        np.ascontiguousarray(offset[order] + before), np.concatenate(sources))
 
 
-@lru_cache(maxsize=1024)
 def forward(axis: Axis) -> Reads:
     """Windows by a rule, with zeros around."""
-    offset = np.arange(axis.kernel) * axis.dilation - axis.padding
-    return Reads(axis.size, axis.out, 1, axis.stride, (np.zeros_like(offset), offset))
+    return _forward(axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation)
 
 
 @lru_cache(maxsize=1024)
+def _forward(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> Reads:
+    offset = np.arange(kernel) * dilation - padding
+    return Reads(size, out, 1, stride, (np.zeros_like(offset), offset))
+
+
 def adjoint(axis: Axis) -> Reads:
     """Their adjoint: each element of x reads the windows that read it."""
-    offset = np.arange(axis.kernel) * axis.dilation - axis.padding
-    phase = offset % axis.stride
-    return Reads(axis.out, axis.size, min(axis.stride, axis.size), 1, (phase, (phase - offset) // axis.stride))
+    return _adjoint(axis.size, axis.out, axis.kernel, axis.stride, axis.padding, axis.dilation)
 
 
-def apply(x: Array, weights: Array, y: Array, reads: tuple[Reads, ...], last: bool) -> None:
-    """``y = sum over taps of weight * x`` along x's spatial axes; x becomes y's dtype, float32 or float64.
+@lru_cache(maxsize=1024)
+def _adjoint(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> Reads:
+    offset = np.arange(kernel) * dilation - padding
+    phase = offset % stride
+    return Reads(out, size, min(stride, size), 1, (phase, (phase - offset) // stride))
+
+
+def apply(x: Array, weights: Array, real: np.dtype[Any], y: Array, reads: tuple[Reads, ...], last: bool) -> None:
+    """``y = sum over taps of weight * x`` along x's spatial axes, computed in float32 or float64.
 
     weights: (groups, taps, 1 or channels); plane i of (N, C), one after the other, has those of group i % groups.
     """
-    x, taps = np.ascontiguousarray(x, y.dtype), math.prod(r.kernel for r in reads)
+    x, taps = np.ascontiguousarray(x, real), math.prod(r.kernel for r in reads)
     wide = x.shape[-1] if last else 1
     if weights.shape[1] != taps or weights.shape[2] not in (1, wide):
         raise ValueError(f"weights must be of {taps} taps and 1 or {wide} channels, got {weights.shape}")
-    made = y if y.flags.c_contiguous and y.flags.aligned and y.dtype.isnative else np.empty(y.shape, y.dtype)
-    dispatch.tap_kernels().gather(_seen(x, [r.size for r in reads], last), np.ascontiguousarray(weights, y.dtype),
+    made = y if y.dtype == real and y.flags.c_contiguous and y.flags.aligned else np.empty(y.shape, real)
+    dispatch.tap_kernels().gather(_seen(x, [r.size for r in reads], last), np.ascontiguousarray(weights, real),
                                   _seen(made, [r.out for r in reads], last), _fields(reads))
     if made is not y:
         y[...] = made

@@ -49,11 +49,8 @@ def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
     every = as_taps(c, weights).astype(real)
 
     def work(piece: Piece, threads: int | None) -> None:
-        target, reads = piece.cut(y, piece.outputs), tuple(map(taps.forward, piece.windows.axes))
-        made = target if y.dtype == real else np.empty(target.shape, real)
-        taps.apply(piece.cut(c.x, piece.inputs), of_channels(every, piece, c), made, reads, c.last)
-        if made is not target:
-            target[...] = made
+        taps.apply(piece.cut(c.x, piece.inputs), of_channels(every, piece, c), real, piece.cut(y, piece.outputs),
+                   tuple(map(taps.forward, piece.windows.axes)), c.last)
 
     with np.errstate(all="ignore"):
         each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
@@ -66,18 +63,20 @@ def of_channels(every: Array, piece: Piece, c: Call) -> Array:
 
 def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any], grad_x: Array) -> Array:
     """The gradient of x is put into `grad_x`; that of the weights, float64, is returned."""
-    grad_x[...] = 0
     pieces, every = backward_pieces(c.x.shape, c.windows, c.last), as_taps(c, weights).astype(real)
     shared = weights.ndim == c.ndim
+    if sum(piece.elements for piece in pieces) < c.x.size:
+        grad_x[...] = 0
 
     def work(piece: Piece, threads: int | None) -> Array:
         x, own = piece.cut(c.x, piece.inputs), of_channels(every, piece, c)
-        d = np.ascontiguousarray(piece.cut(grad, piece.outputs), real)
-        back = np.empty(x.shape, real)
-        taps.apply(d, own, back, tuple(map(taps.adjoint, piece.windows.axes)), c.last)
-        result = piece.along(back, piece.inner)
-        low = piece.inputs.start + piece.inner.start
-        piece.cut(grad_x, slice(low, low + result.shape[1 if c.last else 2]))[...] = result
+        d, reads = np.ascontiguousarray(piece.cut(grad, piece.outputs), real), map(taps.adjoint, piece.windows.axes)
+        low, count = piece.inputs.start + piece.inner.start, piece.inner.stop - piece.inner.start
+        target = piece.cut(grad_x, slice(low, low + count))
+        back = target if target.shape == x.shape else np.empty(x.shape, real)
+        taps.apply(d, own, real, back, tuple(reads), c.last)
+        if back is not target:
+            target[...] = piece.along(back, piece.inner)
         if piece.starting.start == piece.starting.stop:
             return np.zeros((len(own), own.shape[1], x.shape[-1] if c.last else 1))
         low, high, windows = band(piece.windows, piece.starting.start, piece.starting.stop)
@@ -246,6 +245,14 @@ class Blur:
             raise ValueError("filter_size must reflect less than the whole input (filter_size // 2 < size), "
                              f"got filter_size={arguments.show(filter_size)} for spatial shape {sizes}")
         self.out = tuple(-(-n // s) for n, s in zip(sizes, self.strides, strict=True))
+        self.reads = [self.blurred(i) for i in range(ndim)]
+
+    def blurred(self, i: int) -> taps.Reads:
+        """What the results along an axis read."""
+        n, before, sources = self.sizes[i], (self.filters[i] - 1) // 2, self.sources(i)
+        offsets = np.arange(self.filters[i]) - before
+        return taps.Reads(n, self.out[i], 1, self.strides[i], (np.zeros_like(offsets), offsets),
+                          (sources[:before], sources[before + n:]))
 
     def sources(self, i: int) -> Array:
         """Which element each place of the padded axis i is a copy of; -1: of none."""
@@ -264,11 +271,7 @@ class Blur:
 
     def along(self, x: Array, i: int, axis: int, y: Array) -> None:
         """The blur along spatial axis i, which is this axis of x."""
-        f, sources, before = self.filters[i], self.sources(i), (self.filters[i] - 1) // 2
-        beyond = sources[:before], sources[before + self.sizes[i]:]
-        offsets = np.arange(f) - before
-        self.sweep(x, i, axis, y, taps.Reads(self.sizes[i], self.out[i], 1, self.strides[i],
-                                             (np.zeros_like(offsets), offsets), beyond))
+        self.sweep(x, i, axis, y, self.reads[i])
 
     def back(self, d: Array, i: int, axis: int, y: Array) -> None:
         """The adjoint of `along`: what the padding gets goes to the elements that it is a copy of."""
@@ -300,11 +303,11 @@ class Blur:
         weights = binomial(self.filters[i]).reshape(1, -1, 1)
         lead, trail = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
         if trail == 1:
-            x, y = x.reshape(1, lead, reads.size), y.reshape(1, lead, reads.out)
-            taps.apply(x, weights, y, (reads,), False)
+            seen, rows = (1, 1, lead), (taps.forward(Axis(lead, lead)), reads)
+            taps.apply(x.reshape(*seen, reads.size), weights, x.dtype, y.reshape(*seen, reads.out), rows, False)
         else:
             x, y = x.reshape(lead, reads.size, 1, trail), y.reshape(lead, reads.out, 1, trail)
-            taps.apply(x, weights, y, (reads, taps.ALONE), True)
+            taps.apply(x, weights, x.dtype, y, (reads, taps.ALONE), True)
 
 
 def work_blur(x: Array, y: Array, last: bool, step: Any, order: list[int], threads: int | None) -> None:
@@ -313,14 +316,16 @@ def work_blur(x: Array, y: Array, last: bool, step: Any, order: list[int], threa
 
     def work(piece: tuple[slice, slice], _: int | None) -> None:
         index: Any = (piece[0], ..., piece[1]) if last else piece
-        part = np.ascontiguousarray(x[index], real)
+        part, target = np.ascontiguousarray(x[index], real), y[index]
         shape = list(part.shape)
         for i in order:
             shape[axes[i]] = y.shape[axes[i]]
-            made = np.empty(shape, real)
+            there = i == order[-1] and y.dtype == real and target.flags.c_contiguous
+            made = target if there else np.empty(shape, real)
             step(part, i, axes[i], made)
             part = made
-        y[index] = part
+        if part is not target:
+            target[...] = part
 
     with np.errstate(all="ignore"):
         each(work, list(planes(x.shape, last)), x.size, threads)

@@ -55,19 +55,34 @@ cdef struct Job:
 
 # ---------------------------------------------------------------------------- what is read
 
+cdef inline void copy_row(Real* y, const Real* x, Py_ssize_t n) noexcept nogil:
+    """A memcpy of short rows, without the call."""
+    cdef Py_ssize_t i = 0, width = VECTOR // sizeof(Real)
+    if n < width:
+        for i in range(n):
+            y[i] = x[i]
+        return
+    while i < n:
+        memcpy(y + min(i, n - width), x + min(i, n - width), VECTOR)
+        i += width
+
+
 cdef void extend_row(const Job* job, Real* y, const Real* x) noexcept nogil:
     """x with what is before and behind it; no x: zeros."""
     cdef const Axis* w = &job.axis[2]
-    cdef Py_ssize_t i, k, source, behind, c = job.c
+    cdef Py_ssize_t i, k, source, c = job.c, before = w.before * c
+    cdef Real* to = y
     if x == NULL:
-        memset(y, 0, (w.before + w.size + w.behind) * c * sizeof(Real))
+        memset(y, 0, job.row * sizeof(Real))
         return
-    memcpy(y + w.before * c, x, w.size * c * sizeof(Real))
-    behind = (w.before + w.size) * c
+    copy_row(y + before, x, w.size * c)
     for i in range(w.before + w.behind):
-        source = w.sources[i]
+        source = w.sources[i] * c
+        if i == w.before:
+            to += w.size * c
         for k in range(c):
-            y[(i * c if i < w.before else behind + (i - w.before) * c) + k] = x[source * c + k] if source >= 0 else 0
+            to[k] = x[source + k] if source >= 0 else 0
+        to += c
 
 
 cdef inline Py_ssize_t source_of(const Axis* axis, Py_ssize_t place) noexcept nogil:
@@ -79,6 +94,26 @@ cdef inline Py_ssize_t source_of(const Axis* axis, Py_ssize_t place) noexcept no
     return axis.sources[place - axis.size]
 
 
+cdef inline bint lies_inside(const Job* job, Py_ssize_t m0, Py_ssize_t m1) noexcept nogil:
+    """Whether turns m0 to m1 along h read nothing but x, whose rows are not extended themselves."""
+    cdef const Axis* h = &job.axis[1]
+    return (job.axis[2].before + job.axis[2].behind == 0 and job.axis[0].size == 1
+            and job.axis[0].before + job.axis[0].behind == 0 and m0 * h.step >= h.before
+            and (m1 - 1) * h.step + h.span <= h.before + h.size)
+
+
+cdef inline Py_ssize_t band_end(const Job* job, Py_ssize_t m0) noexcept nogil:
+    """Where the band of turns from m0 on ends: it does, or does not, read x as it is."""
+    cdef const Axis* h = &job.axis[1]
+    cdef Py_ssize_t m1 = min(job.turns[1], m0 + job.band)
+    cdef Py_ssize_t inner0 = (h.before + h.step - 1) / h.step, inner1 = (h.before + h.size - h.span) / h.step + 1
+    if not job.extended:
+        return job.turns[1]
+    if lies_inside(job, m0, m0 + 1):
+        return min(job.turns[1], inner1)
+    return min(m1, inner0) if lies_inside(job, inner0, inner0 + 1) and m0 < inner0 else m1
+
+
 cdef const Real* ready(const Job* job, Real* room, const Real* x, Py_ssize_t m0, Py_ssize_t m1) noexcept nogil:
     """What turns m0 to m1 along h read of a plane."""
     cdef const Axis* d = &job.axis[0]
@@ -86,6 +121,8 @@ cdef const Real* ready(const Job* job, Real* room, const Real* x, Py_ssize_t m0,
     cdef Py_ssize_t i, j, plane, row, start = m0 * h.step
     if not job.extended:
         return x + start * job.row
+    if lies_inside(job, m0, m1):
+        return x + (start - h.before) * job.row
     for i in range(d.before + d.size + d.behind):
         plane = source_of(d, i)
         for j in range((m1 - m0 - 1) * h.step + h.span):
@@ -129,82 +166,156 @@ cdef inline void take(Real* y, const Real* x, Py_ssize_t stride, Py_ssize_t lane
             y[i] = x[i * stride]
 
 
-cdef inline void sum_lanes(Real* y, const Real* x, Py_ssize_t stride, const Real* weight, const Py_ssize_t* offset,
-                           Py_ssize_t taps, Py_ssize_t wide, Py_ssize_t lanes) noexcept nogil:
-    """y[i] = sum over taps of weight * x[offset + i * stride], in a local array that stays in a register."""
-    cdef Py_ssize_t i, t
-    cdef Real lane[16]
+cdef inline void add_taken(Real* lane, const Real* weight, const Real* x, Py_ssize_t stride, bint wide,
+                           Py_ssize_t lanes) noexcept nogil:
+    """lane[i] += weight * x[i * stride]; wide: each lane has its own weight."""
+    cdef Py_ssize_t i
     cdef Real more[16]
-    cdef Real one
+    cdef Real one = weight[0]
+    if stride == 1:
+        for i in range(lanes):
+            lane[i] += (weight[i] if wide else one) * x[i]
+    else:
+        take(more, x, stride, lanes)
+        for i in range(lanes):
+            lane[i] += (weight[i] if wide else one) * more[i]
+
+
+cdef struct Places:         # of vectors that are worked on side by side
+    Py_ssize_t x[SIDE]
+    Py_ssize_t y[SIDE]
+
+
+cdef inline void sum_lanes(Real* y, const Real* x, const Places* at, Py_ssize_t stride, const Real* weight,
+                           Py_ssize_t w_step, const Py_ssize_t* offset, Py_ssize_t taps, bint wide, int side,
+                           Py_ssize_t lanes) noexcept nogil:
+    """y[i] = sum over taps of weight * x[offset + i * stride], for up to four vectors that share offset and weight, in
+    local arrays that stay in registers."""
+    cdef Py_ssize_t i, t
+    cdef Real a[16]
+    cdef Real b[16]
+    cdef Real e[16]
+    cdef Real f[16]
     for i in range(lanes):
-        lane[i] = 0
+        a[i] = 0
+    for i in range(lanes):
+        b[i] = 0
+    for i in range(lanes):
+        e[i] = 0
+    for i in range(lanes):
+        f[i] = 0
     for t in range(taps):
-        take(more, x + offset[t], stride, lanes)
-        if wide == 1:
-            one = weight[t]
-            for i in range(lanes):
-                lane[i] += one * more[i]
-        else:
-            for i in range(lanes):
-                lane[i] += weight[t * wide + i] * more[i]
+        add_taken(a, weight, x + offset[t] + at.x[0], stride, wide, lanes)
+        if side > 1:
+            add_taken(b, weight, x + offset[t] + at.x[1], stride, wide, lanes)
+        if side > 2:
+            add_taken(e, weight, x + offset[t] + at.x[2], stride, wide, lanes)
+            add_taken(f, weight, x + offset[t] + at.x[3], stride, wide, lanes)
+        weight += w_step
     for i in range(lanes):
-        y[i] = lane[i]
+        y[at.y[0] + i] = a[i]
+    if side > 1:
+        for i in range(lanes):
+            y[at.y[1] + i] = b[i]
+    if side > 2:
+        for i in range(lanes):
+            y[at.y[2] + i] = e[i]
+        for i in range(lanes):
+            y[at.y[3] + i] = f[i]
 
 
-cdef inline void sum_vectors(Real* y, const Real* x, Py_ssize_t n, Py_ssize_t stride, const Real* weight,
-                             const Py_ssize_t* offset, Py_ssize_t taps, Py_ssize_t wide, bint single,
-                             Py_ssize_t lanes) noexcept nogil:
-    """A row, at least `lanes` long: the last lanes are computed once more where a row is no whole number of them."""
-    cdef Py_ssize_t i = 0, at
-    while i < n:
-        at = min(i, n - lanes)
-        sum_lanes(y + at, x + at * stride, stride, weight if single else weight + at, offset, taps,
-                  1 if single else wide, lanes)
-        i += lanes
+cdef inline void sum_along(Real* y, const Real* x, Py_ssize_t n, Py_ssize_t stride, const Real* weight,
+                           const Py_ssize_t* offset, Py_ssize_t taps, Py_ssize_t lanes) noexcept nogil:
+    """A row, at least `lanes` long: where it is no whole number of vectors the last one begins among those before."""
+    cdef Py_ssize_t done = 0
+    cdef Places at
+    cdef int i
+    while done < n:
+        for i in range(SIDE):
+            at.y[i] = min(done + i * lanes, n - lanes)
+            at.x[i] = at.y[i] * stride
+        if done + 2 * lanes < n:
+            sum_lanes(y, x, &at, stride, weight, 1, offset, taps, False, 4, lanes)
+            done += 4 * lanes
+        elif done + lanes < n:
+            sum_lanes(y, x, &at, stride, weight, 1, offset, taps, False, 2, lanes)
+            done += 2 * lanes
+        else:
+            sum_lanes(y, x, &at, stride, weight, 1, offset, taps, False, 1, lanes)
+            done += lanes
 
 
 cdef inline void sum_any(Real* y, const Real* x, Py_ssize_t n, Py_ssize_t stride, const Real* weight,
-                         const Py_ssize_t* offset, Py_ssize_t taps, Py_ssize_t wide, bint single) noexcept nogil:
+                         const Py_ssize_t* offset, Py_ssize_t taps) noexcept nogil:
     if n >= VECTOR // sizeof(Real):
-        sum_vectors(y, x, n, stride, weight, offset, taps, wide, single, VECTOR // sizeof(Real))
+        sum_along(y, x, n, stride, weight, offset, taps, VECTOR // sizeof(Real))
     elif n >= 4:
-        sum_vectors(y, x, n, stride, weight, offset, taps, wide, single, 4)
+        sum_along(y, x, n, stride, weight, offset, taps, 4)
     else:
-        sum_vectors(y, x, n, stride, weight, offset, taps, wide, single, 1)
+        sum_along(y, x, n, stride, weight, offset, taps, 1)
 
+
+# One function for each literal.
 
 cdef void sum_near(Real* y, const Real* x, Py_ssize_t n, const Real* weight, const Py_ssize_t* offset,
                    Py_ssize_t taps) noexcept nogil:
-    sum_any(y, x, n, 1, weight, offset, taps, 1, True)
+    sum_any(y, x, n, 1, weight, offset, taps)
 
 
 cdef void sum_halves(Real* y, const Real* x, Py_ssize_t n, const Real* weight, const Py_ssize_t* offset,
                      Py_ssize_t taps) noexcept nogil:
-    sum_any(y, x, n, 2, weight, offset, taps, 1, True)
+    sum_any(y, x, n, 2, weight, offset, taps)
 
 
 cdef void sum_apart(Real* y, const Real* x, Py_ssize_t n, Py_ssize_t stride, const Real* weight,
                     const Py_ssize_t* offset, Py_ssize_t taps) noexcept nogil:
-    sum_vectors(y, x, n, stride, weight, offset, taps, 1, True, 1)
+    sum_along(y, x, n, stride, weight, offset, taps, 1)
 
 
-cdef void sum_channels(Real* y, const Real* x, Py_ssize_t n, const Real* weight, const Py_ssize_t* offset,
-                       Py_ssize_t taps) noexcept nogil:
-    sum_any(y, x, n, 1, weight, offset, taps, n, False)
+cdef inline void sum_across(Real* y, Py_ssize_t y_step, const Real* x, Py_ssize_t x_step, Py_ssize_t n, Py_ssize_t c,
+                            const Real* weight, const Py_ssize_t* offset, Py_ssize_t taps,
+                            Py_ssize_t lanes) noexcept nogil:
+    cdef Py_ssize_t done = 0, k
+    cdef Places at
+    cdef int i
+    while done < n:
+        for i in range(SIDE):
+            at.x[i], at.y[i] = min(done + i, n - 1) * x_step, min(done + i, n - 1) * y_step
+        k = 0
+        while k < c:
+            k = min(k, c - lanes)
+            sum_lanes(y + k, x + k, &at, 1, weight + k, c, offset, taps, True, 4, lanes)
+            k += lanes
+        done += SIDE
+
+
+cdef void sum_channels(Real* y, Py_ssize_t y_step, const Real* x, Py_ssize_t x_step, Py_ssize_t n, Py_ssize_t c,
+                       const Real* weight, const Py_ssize_t* offset, Py_ssize_t taps) noexcept nogil:
+    """n elements, so far apart, of c channels with weights of their own."""
+    if c >= VECTOR // sizeof(Real):
+        sum_across(y, y_step, x, x_step, n, c, weight, offset, taps, VECTOR // sizeof(Real))
+    elif c >= 4:
+        sum_across(y, y_step, x, x_step, n, c, weight, offset, taps, 4)
+    else:
+        sum_across(y, y_step, x, x_step, n, c, weight, offset, taps, 1)
 
 
 cdef void in_turn(Real* y, const Real* line, Py_ssize_t pitch, Py_ssize_t phases, Py_ssize_t n) noexcept nogil:
     """y[m * phases + p] = line[p * pitch + m], n in all."""
-    cdef Py_ssize_t i = 0, width = VECTOR // sizeof(Real)
-    if phases == 2:
-        while i + 2 * width <= n:
-            zip_two(<char*> (y + i), <const char*> (line + i / 2), <const char*> (line + pitch + i / 2), sizeof(Real))
-            i += 2 * width
-        for i in range(i, n):
-            y[i] = line[i % 2 * pitch + i / 2]
+    cdef Py_ssize_t i = 0, m, p, width = VECTOR // sizeof(Real)
+    if phases == 2 and n >= 2 * width:
+        while i < n / 2:
+            m = min(i, n / 2 - width)
+            zip_two(<char*> (y + 2 * m), <const char*> (line + m), <const char*> (line + pitch + m), sizeof(Real))
+            i += width
+        if n % 2:
+            y[n - 1] = line[n / 2]
         return
-    for i in range(n):
-        y[i] = line[i % phases * pitch + i / phases]
+    for p in range(phases):
+        i = p
+        while i < n:
+            y[i] = line[p * pitch + i / phases]
+            i += phases
 
 
 cdef void sum_row(const Job* job, Real* y, const Real* x, const Real* end, Real* line) noexcept nogil:
@@ -213,14 +324,17 @@ cdef void sum_row(const Job* job, Real* y, const Real* x, const Real* end, Real*
     cdef const Real* weight = <const Real*> job.weight
     cdef Py_ssize_t p, i, n, first, taps, far, pitch = job.turns[2], c = job.c
     cdef Real* to = y
-    if c > 1 and not (job.wide == 1 and w.phases == 1 and w.step == 1):
+    if job.wide > 1:
+        for p in range(min(w.phases, w.out)):
+            first, taps = job.first[p], job.first[p + 1] - job.first[p]
+            sum_channels(y + p * c, w.phases * c, x, w.step * c, (w.out - p + w.phases - 1) / w.phases, c,
+                         weight + first * c, job.offset + first, taps)
+        return
+    if c > 1 and (w.phases > 1 or w.step > 1):
         for i in range(w.out):
             p = i % w.phases
             first, taps = job.first[p], job.first[p + 1] - job.first[p]
-            if job.wide == 1:
-                sum_near(y + i * c, x + i / w.phases * w.step * c, c, weight + first, job.offset + first, taps)
-            else:
-                sum_channels(y + i * c, x + i / w.phases * w.step * c, c, weight + first * c, job.offset + first, taps)
+            sum_near(y + i * c, x + i / w.phases * w.step * c, c, weight + first, job.offset + first, taps)
         return
     for p in range(w.phases):
         first, taps = job.first[p], job.first[p + 1] - job.first[p]
@@ -245,14 +359,15 @@ cdef void sum_planes(Job* job, const Real* x, const Real* weights, Real* y, Real
     cdef Py_ssize_t plane, pd, ph, md, mh, m0, m1, od, oh, group, known = -1
     cdef Py_ssize_t size = d.size * h.size * job.axis[2].size * job.c, row = job.axis[2].out * job.c
     cdef const Real* base
-    cdef const Real* end = x + job.planes * size
+    cdef const Real* end
     for plane in range(job.planes):
         group = plane % job.groups
         m0 = 0
         while m0 < job.turns[1]:
-            m1 = min(job.turns[1], m0 + job.band)
+            m1 = band_end(job, m0)
             base = ready(job, room, x + plane * size, m0, m1)
-            if job.extended:
+            end = x + job.planes * size
+            if base == room:
                 end = base + (d.before + d.size + d.behind) * job.plane + VECTOR
             for pd in range(d.phases):
                 for ph in range(h.phases):
@@ -447,16 +562,17 @@ cdef void multiply_planes(Job* job, const Real* x, const Real* d, double* made, 
     cdef Py_ssize_t size = deep.size * h.size * job.axis[2].size * c
     cdef Py_ssize_t run = RUN, some = max(1, run / out) if c == 1 else 1
     cdef const Real* base
-    cdef const Real* end = x + job.planes * size
+    cdef const Real* end
     cdef double* to
     compose(job, <const Real*> NULL, 0, 0)
     for plane in range(job.planes):
         to = made + plane % job.groups * job.taps * c
         m0 = 0
         while m0 < h.out:
-            m1 = min(h.out, m0 + job.band)
+            m1 = band_end(job, m0)
             base = ready(job, room, x + plane * size, m0, m1)
-            if job.extended:
+            end = x + job.planes * size
+            if base == room:
                 end = base + (deep.before + deep.size + deep.behind) * job.plane + VECTOR
             for od in range(deep.out):
                 oh = m0
