@@ -157,10 +157,10 @@ cdef void compose(Job* job, const Real* weights, Py_ssize_t pd, Py_ssize_t ph) n
 # ---------------------------------------------------------------------------- sums over windows
 
 cdef inline void take(Real* y, const Real* x, Py_ssize_t stride, Py_ssize_t lanes) noexcept nogil:
-    """y[i] = x[i * stride]; a whole vector of stride 2 reads one element more than it takes."""
+    """y[i] = x[i * stride]"""
     cdef Py_ssize_t i
     if stride == 2 and lanes == VECTOR // sizeof(Real):
-        halve(<char*> y, <const char*> x, 0, sizeof(Real))
+        take_even(<char*> y, <const char*> x, sizeof(Real))
     else:
         for i in range(lanes):
             y[i] = x[i * stride]
@@ -318,11 +318,10 @@ cdef void in_turn(Real* y, const Real* line, Py_ssize_t pitch, Py_ssize_t phases
             i += phases
 
 
-cdef void sum_row(const Job* job, Real* y, const Real* x, const Real* end, Real* line) noexcept nogil:
-    """A row of results; `end`: behind what may be read."""
+cdef void sum_row(const Job* job, Real* y, const Real* x, Real* line) noexcept nogil:
     cdef const Axis* w = &job.axis[2]
     cdef const Real* weight = <const Real*> job.weight
-    cdef Py_ssize_t p, i, n, first, taps, far, pitch = job.turns[2], c = job.c
+    cdef Py_ssize_t p, i, n, first, taps, pitch = job.turns[2], c = job.c
     cdef Real* to = y
     if job.wide > 1:
         for p in range(min(w.phases, w.out)):
@@ -343,9 +342,7 @@ cdef void sum_row(const Job* job, Real* y, const Real* x, const Real* end, Real*
             to = line + p * pitch
         if w.step == 1:
             sum_near(to, x, n * c, weight + first, job.offset + first, taps)
-            continue
-        far = job.offset[first + taps - 1] if taps > 0 else 0       # offsets grow with the taps
-        if w.step == 2 and end - x > far + 2 * n - 1:
+        elif w.step == 2:
             sum_halves(to, x, n, weight + first, job.offset + first, taps)
         else:
             sum_apart(to, x, n, w.step, weight + first, job.offset + first, taps)
@@ -359,16 +356,12 @@ cdef void sum_planes(Job* job, const Real* x, const Real* weights, Real* y, Real
     cdef Py_ssize_t plane, pd, ph, md, mh, m0, m1, od, oh, group, known = -1
     cdef Py_ssize_t size = d.size * h.size * job.axis[2].size * job.c, row = job.axis[2].out * job.c
     cdef const Real* base
-    cdef const Real* end
     for plane in range(job.planes):
         group = plane % job.groups
         m0 = 0
         while m0 < job.turns[1]:
             m1 = band_end(job, m0)
             base = ready(job, room, x + plane * size, m0, m1)
-            end = x + job.planes * size
-            if base == room:
-                end = base + (d.before + d.size + d.behind) * job.plane + VECTOR
             for pd in range(d.phases):
                 for ph in range(h.phases):
                     if known != (group * d.phases + pd) * h.phases + ph:
@@ -383,7 +376,7 @@ cdef void sum_planes(Job* job, const Real* x, const Real* weights, Real* y, Real
                             if oh >= h.out:
                                 break
                             sum_row(job, y + ((plane * d.out + od) * h.out + oh) * row,
-                                    base + md * d.step * job.plane + (mh - m0) * h.step * job.row, end, line)
+                                    base + md * d.step * job.plane + (mh - m0) * h.step * job.row, line)
             m0 = m1
 
 
@@ -531,14 +524,13 @@ cdef void multiply_channels(double* made, const Real* d, const Real* x, Py_ssize
             k += 1
 
 
-cdef void multiply_run(const Job* job, double* made, const Real* d, const Real* x, const Real* end, Py_ssize_t rows,
+cdef void multiply_run(const Job* job, double* made, const Real* d, const Real* x, Py_ssize_t rows,
                        Py_ssize_t n) noexcept nogil:
     """made += for every tap the sums over rows of n products each, and for every channel its own."""
     cdef const Axis* w = &job.axis[2]
     cdef Py_ssize_t t = 0, k, step, c = job.c
     cdef Py_ssize_t d_row = w.out * c, x_row = job.axis[1].step * job.row
     cdef bint several
-    cdef bint beside = end - x > (rows - 1) * x_row + job.offset[job.taps - 1] + 2 * n - 1
     while t < job.taps:
         several = t + SIDE <= job.taps
         step = SIDE if several else 1
@@ -548,7 +540,7 @@ cdef void multiply_run(const Job* job, double* made, const Real* d, const Real* 
                                   several)
         elif w.step == 1:
             multiply_near(made + t, d, x, rows, d_row, x_row, n, job.offset + t, several)
-        elif w.step == 2 and beside:
+        elif w.step == 2:
             multiply_halves(made + t, d, x, rows, d_row, x_row, n, job.offset + t, several)
         else:
             multiply_apart(made + t, d, x, rows, d_row, x_row, n, w.step, job.offset + t, step)
@@ -562,7 +554,6 @@ cdef void multiply_planes(Job* job, const Real* x, const Real* d, double* made, 
     cdef Py_ssize_t size = deep.size * h.size * job.axis[2].size * c
     cdef Py_ssize_t run = RUN, some = max(1, run / out) if c == 1 else 1
     cdef const Real* base
-    cdef const Real* end
     cdef double* to
     compose(job, <const Real*> NULL, 0, 0)
     for plane in range(job.planes):
@@ -571,9 +562,6 @@ cdef void multiply_planes(Job* job, const Real* x, const Real* d, double* made, 
         while m0 < h.out:
             m1 = band_end(job, m0)
             base = ready(job, room, x + plane * size, m0, m1)
-            end = x + job.planes * size
-            if base == room:
-                end = base + (deep.before + deep.size + deep.behind) * job.plane + VECTOR
             for od in range(deep.out):
                 oh = m0
                 while oh < m1:
@@ -581,7 +569,7 @@ cdef void multiply_planes(Job* job, const Real* x, const Real* d, double* made, 
                     while at < out:
                         multiply_run(job, to, d + (((plane * deep.out + od) * h.out + oh) * out + at) * c,
                                      base + od * deep.step * job.plane + (oh - m0) * h.step * job.row
-                                     + at * job.axis[2].step * c, end, rows, min(run, out - at))
+                                     + at * job.axis[2].step * c, rows, min(run, out - at))
                         at += run
                     oh += rows
             m0 = m1
@@ -632,8 +620,8 @@ cdef void finish(Job* job) noexcept nogil:
 
 
 cdef Py_ssize_t room_for(const Job* job) noexcept nogil:
-    """Elements of extended rows, with a vector more that may be read."""
-    return (job.axis[0].before + job.axis[0].size + job.axis[0].behind) * job.plane + VECTOR if job.extended else 1
+    """Elements of extended rows."""
+    return (job.axis[0].before + job.axis[0].size + job.axis[0].behind) * job.plane + 1 if job.extended else 1
 
 
 def gather(const Real[:, :, :, :, ::1] x, const Real[:, :, ::1] weights, Real[:, :, :, :, ::1] y, axes):
