@@ -59,7 +59,7 @@ INSTRUCTION_SETS = {
 }
 # Texts that are built for every instruction set, and the modules that come of them. Cython takes longer than the
 # compiler, so it runs once for each: every module is the same C under another name.
-TEXTS = {"pooling": "{}", "ranks": "ranks_{}"}
+TEXTS = {"pooling": "{}", "ranks": "ranks_{}", "taps": "taps_{}"}
 X86 = platform.machine().lower() in ("x86_64", "amd64") and "arm64" not in os.environ.get("ARCHFLAGS", "")
 
 PROBE = """

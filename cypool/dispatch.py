@@ -81,12 +81,17 @@ def in_use() -> str:
 
 def rank_kernels() -> ModuleType:
     """The module that finds ranks, of the build in use."""
-    return _rank_kernels(in_use())
+    return _beside("ranks", in_use())
+
+
+def tap_kernels() -> ModuleType:
+    """The module of weighted sums, of the build in use."""
+    return _beside("taps", in_use())
 
 
 @lru_cache
-def _rank_kernels(name: str) -> ModuleType:
-    return importlib.import_module(f"cypool._kernels.ranks_{name}")
+def _beside(what: str, build: str) -> ModuleType:
+    return importlib.import_module(f"cypool._kernels.{what}_{build}")
 
 
 _kernels: ModuleType

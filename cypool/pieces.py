@@ -205,14 +205,6 @@ def extended(x: Array, windows: Windows, last: bool, real: Any, fill: Any = 0) -
     return copy
 
 
-def inside(extended_x: Array, windows: Windows, last: bool) -> Array:
-    """The part of such a copy that was x: a view."""
-    part = [slice(None)] * extended_x.ndim
-    for i, axis in zip(spatial_axes(extended_x, last), windows.axes, strict=True):
-        part[i] = slice(axis.padding, axis.padding + axis.size)
-    return extended_x[tuple(part)]
-
-
 def tap_views(extended_x: Array, windows: Windows, last: bool) -> Iterator[tuple[tuple[int, ...], Array]]:
     """Each tap of the window, in scan order, and a view of that tap of every window."""
     for tap in np.ndindex(*(axis.kernel for axis in windows.axes)):

@@ -9,22 +9,20 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import arguments
+from cypool import arguments, taps
 from cypool.calls import Call, call
 from cypool.dimensions import dimensions, plain
 from cypool.pieces import (
     Piece,
     backward_pieces,
     each,
-    extended,
     forward_pieces,
-    inside,
     planes,
     real_of,
     spatial_axes,
-    tap_views,
 )
 from cypool.windowed import Array, Format, IntOrInts, Padding, fit
+from cypool.windows import Axis, band, reached
 
 # ---------------------------------------------------------------------------- any weights
 
@@ -38,57 +36,61 @@ def tap_weights(name: str, value: Any, kernel: tuple[int, ...], channels: int, l
     return given
 
 
-def weight_of(c: Call, piece: Piece, weights: Array, tap: tuple[int, ...], real: Any) -> Any:
-    """The weight of a tap, ready to multiply a piece."""
+def as_taps(c: Call, weights: Array) -> Array:
+    """The weights as `taps.apply` takes them."""
     if weights.ndim == c.ndim:
-        return real.type(weights[tap])
-    every: Any = (slice(None), *tap)
-    return piece.cut(c.per_channel(weights[every].astype(real)), slice(None))
+        return weights.reshape(1, -1, 1)
+    each_channel = weights.reshape(c.channels, -1)
+    return each_channel.T[None] if c.last else each_channel[..., None]
 
 
 def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
     """``y = sum over taps of weight * x``."""
+    every = as_taps(c, weights).astype(real)
+
     def work(piece: Piece, threads: int | None) -> None:
-        x = extended(piece.cut(c.x, piece.inputs), piece.windows, c.last, real)
-        target = piece.cut(y, piece.outputs)
-        sums, product = np.zeros(target.shape, real), np.empty(target.shape, real)
-        for tap, view in tap_views(x, piece.windows, c.last):
-            sums += np.multiply(view, weight_of(c, piece, weights, tap, real), out=product)
-        target[...] = sums
+        taps.apply(piece.cut(c.x, piece.inputs), of_channels(every, piece, c), real, piece.cut(y, piece.outputs),
+                   tuple(map(taps.forward, piece.windows.axes)), c.last)
 
     with np.errstate(all="ignore"):
         each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
     return y
 
 
+def of_channels(every: Array, piece: Piece, c: Call) -> Array:
+    return every if c.last or len(every) == 1 else every[piece.channels]
+
+
 def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any], grad_x: Array) -> Array:
     """The gradient of x is put into `grad_x`; that of the weights, float64, is returned."""
-    grad_x[...] = 0
-    pieces = backward_pieces(c.x.shape, c.windows, c.last)
+    pieces, every = backward_pieces(c.x.shape, c.windows, c.last), as_taps(c, weights).astype(real)
     shared = weights.ndim == c.ndim
+    if sum(piece.elements for piece in pieces) < c.x.size:
+        grad_x[...] = 0
 
     def work(piece: Piece, threads: int | None) -> Array:
-        x = extended(piece.cut(c.x, piece.inputs), piece.windows, c.last, real)
-        back, made = np.zeros_like(x), np.zeros((*((x.shape[-1 if c.last else 1],) * (not shared)), *c.kernel))
-        d = piece.cut(grad, piece.outputs).astype(real)
-        own = piece.along(d, piece.starting)
-        others = tuple(i for i in range(x.ndim) if shared or i != (x.ndim - 1 if c.last else 1))
-        for (tap, view), (_, target) in zip(tap_views(x, piece.windows, c.last),
-                                            tap_views(back, piece.windows, c.last), strict=True):
-            target += d * weight_of(c, piece, weights, tap, real)
-            here: Any = (..., *tap)
-            made[here] = (own * piece.along(view, piece.starting)).sum(axis=others, dtype=np.float64)
-        result = piece.along(inside(back, piece.windows, c.last), piece.inner)
-        low = piece.inputs.start + piece.inner.start
-        piece.cut(grad_x, slice(low, low + result.shape[1 if c.last else 2]))[...] = result
-        return made
+        x, own = piece.cut(c.x, piece.inputs), of_channels(every, piece, c)
+        d, reads = np.ascontiguousarray(piece.cut(grad, piece.outputs), real), map(taps.adjoint, piece.windows.axes)
+        low, count = piece.inputs.start + piece.inner.start, piece.inner.stop - piece.inner.start
+        target = piece.cut(grad_x, slice(low, low + count))
+        back = target if target.shape == x.shape else np.empty(x.shape, real)
+        taps.apply(d, own, real, back, tuple(reads), c.last)
+        if back is not target:
+            target[...] = piece.along(back, piece.inner)
+        if piece.starting.start == piece.starting.stop:
+            return np.zeros((len(own), own.shape[1], x.shape[-1] if c.last else 1))
+        low, high, windows = band(piece.windows, piece.starting.start, piece.starting.stop)
+        return taps.products(piece.along(x, slice(low, high)), piece.along(d, piece.starting), len(own),
+                             tuple(map(taps.forward, windows.axes)), c.last)
 
     with np.errstate(all="ignore"):
         parts = each(work, pieces, c.x.size, c.threads)
-    total = np.zeros(weights.shape)
+    total = np.zeros((1 if c.last or shared else c.channels, every.shape[1], c.channels if c.last else 1))
     for piece, made in zip(pieces, parts, strict=True):
-        total[... if shared else piece.channels] += made
-    return total
+        of_channels(total, piece, c)[...] += made
+    if shared:
+        return total.sum((0, 2)).reshape(weights.shape)
+    return (total[0].T if c.last else total).reshape(weights.shape)
 
 
 def _weighted_pool(ndim: int, x: ArrayLike, weights: ArrayLike, stride: IntOrInts | None = None, padding: Padding = 0,
@@ -243,6 +245,14 @@ class Blur:
             raise ValueError("filter_size must reflect less than the whole input (filter_size // 2 < size), "
                              f"got filter_size={arguments.show(filter_size)} for spatial shape {sizes}")
         self.out = tuple(-(-n // s) for n, s in zip(sizes, self.strides, strict=True))
+        self.reads = [self.blurred(i) for i in range(ndim)]
+
+    def blurred(self, i: int) -> taps.Reads:
+        """What the results along an axis read."""
+        n, before, sources = self.sizes[i], (self.filters[i] - 1) // 2, self.sources(i)
+        offsets = np.arange(self.filters[i]) - before
+        return taps.Reads(n, self.out[i], 1, self.strides[i], (np.zeros_like(offsets), offsets),
+                          (sources[:before], sources[before + n:]))
 
     def sources(self, i: int) -> Array:
         """Which element each place of the padded axis i is a copy of; -1: of none."""
@@ -255,39 +265,70 @@ class Blur:
             return np.clip(place, 0, n - 1)
         return np.where((place < 0) | (place >= n), -1, place)
 
-    def along(self, x: Array, i: int, axis: int) -> Array:
-        """The blur along spatial axis i, which is this axis of x."""
-        f, s, out = self.filters[i], self.strides[i], self.out[i]
-        width = [(0, 0)] * x.ndim
-        width[axis] = ((f - 1) // 2, f // 2)
-        x = np.pad(x, width, mode=MODES[self.mode])                             # type: ignore[call-overload]
-        part = [slice(None)] * x.ndim
-        total: Any = None
-        for j, weight in enumerate(binomial(f)):
-            part[axis] = slice(j, j + (out - 1) * s + 1, s)
-            term = x[tuple(part)] * x.dtype.type(weight)
-            total = term if total is None else np.add(total, term, out=total)
-        return total                                                          # type: ignore[no-any-return]
+    def order(self) -> list[int]:
+        """The axes, those first that leave the least to the others; their adjoints go the other way round."""
+        return sorted(range(len(self.sizes)), key=lambda i: -self.strides[i])
 
-    def back(self, d: Array, i: int, axis: int) -> Array:
-        """The adjoint of `along`."""
-        f, s, out = self.filters[i], self.strides[i], self.out[i]
-        shape = list(d.shape)
-        shape[axis] = self.sizes[i] + f - 1
-        padded = np.zeros(shape, d.dtype)
-        part = [slice(None)] * d.ndim
-        for j, weight in enumerate(binomial(f)):
-            part[axis] = slice(j, j + (out - 1) * s + 1, s)
-            padded[tuple(part)] += d * d.dtype.type(weight)
-        before, n = (f - 1) // 2, self.sizes[i]
-        part[axis] = slice(before, before + n)
-        result = padded[tuple(part)].copy()
-        for place, source in enumerate(self.sources(i)):
-            if not before <= place < before + n and source >= 0:
+    def along(self, x: Array, i: int, axis: int, y: Array) -> None:
+        """The blur along spatial axis i, which is this axis of x."""
+        self.sweep(x, i, axis, y, self.reads[i])
+
+    def back(self, d: Array, i: int, axis: int, y: Array) -> None:
+        """The adjoint of `along`: what the padding gets goes to the elements that it is a copy of."""
+        before, n, sources = (self.filters[i] - 1) // 2, self.sizes[i], self.sources(i)
+        self.reach(d, i, axis, before, y)
+        for low, high in ((0, before), (before + n, len(sources))):
+            if low < high and self.mode != "zeros":
+                shape = list(d.shape)
+                shape[axis] = high - low
+                beyond = np.zeros(shape, d.dtype)
+                self.reach(d, i, axis, low, beyond)
                 to, of = [slice(None)] * d.ndim, [slice(None)] * d.ndim
-                to[axis], of[axis] = slice(source, source + 1), slice(place, place + 1)
-                result[tuple(to)] += padded[tuple(of)]
-        return result
+                for k, source in enumerate(sources[low:high]):
+                    to[axis], of[axis] = slice(source, source + 1), slice(k, k + 1)
+                    y[tuple(to)] += beyond[tuple(of)]
+
+    def reach(self, d: Array, i: int, axis: int, low: int, y: Array) -> None:
+        """The adjoint at places from `low` on of the padded axis, as many as y has; y is zeros where there are none."""
+        f, s, high = self.filters[i], self.strides[i], low + y.shape[axis]
+        first, stop = reached(Axis(self.sizes[i] + f - 1, self.out[i], f, s), low, high)
+        if first < stop:
+            part = [slice(None)] * d.ndim
+            part[axis] = slice(first, stop)
+            reads = taps.adjoint(Axis(high - low, stop - first, f, s, low - first * s))
+            self.sweep(d[tuple(part)], i, axis, y, reads)
+
+    def sweep(self, x: Array, i: int, axis: int, y: Array, reads: taps.Reads) -> None:
+        """The binomial weights along one axis, the others being planes or channels."""
+        weights = binomial(self.filters[i]).reshape(1, -1, 1)
+        lead, trail = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1:])
+        if trail == 1:
+            seen, rows = (1, 1, lead), (taps.forward(Axis(lead, lead)), reads)
+            taps.apply(x.reshape(*seen, reads.size), weights, x.dtype, y.reshape(*seen, reads.out), rows, False)
+        else:
+            x, y = x.reshape(lead, reads.size, 1, trail), y.reshape(lead, reads.out, 1, trail)
+            taps.apply(x, weights, x.dtype, y, (reads, taps.ALONE), True)
+
+
+def work_blur(x: Array, y: Array, last: bool, step: Any, order: list[int], threads: int | None) -> None:
+    """One step for each axis, plane by plane; x and y differ in the lengths of these axes alone."""
+    axes, real = spatial_axes(x, last), real_of(x)
+
+    def work(piece: tuple[slice, slice], _: int | None) -> None:
+        index: Any = (piece[0], ..., piece[1]) if last else piece
+        part, target = np.ascontiguousarray(x[index], real), y[index]
+        shape = list(part.shape)
+        for i in order:
+            shape[axes[i]] = y.shape[axes[i]]
+            there = i == order[-1] and y.dtype == real and target.flags.c_contiguous
+            made = target if there else np.empty(shape, real)
+            step(part, i, axes[i], made)
+            part = made
+        if part is not target:
+            target[...] = part
+
+    with np.errstate(all="ignore"):
+        each(work, list(planes(x.shape, last)), x.size, threads)
 
 
 def _blur_pool(ndim: int, x: ArrayLike, filter_size: IntOrInts = 4, stride: IntOrInts = 2, *,
@@ -338,22 +379,8 @@ def _blur_pool(ndim: int, x: ArrayLike, filter_size: IntOrInts = 4, stride: IntO
     blur = Blur(arguments.spatial("x", batch.shape, last), filter_size, stride, padding_mode)
     full = arguments.with_spatial(batch.shape, blur.out, last)
     y = arguments.out_array(out, full[len(full) - given.ndim:], arguments.native(given.dtype), given)
-    target, axes = y.reshape(full), spatial_axes(batch, last)
-    work_blur(batch, target, last, lambda i, part: blur.along(part, i, axes[i]), ndim, arguments.threads(num_threads))
+    work_blur(batch, y.reshape(full), last, blur.along, blur.order(), arguments.threads(num_threads))
     return y
-
-
-def work_blur(x: Array, y: Array, last: bool, step: Any, ndim: int, threads: int | None) -> None:
-    """One step for each axis, plane by plane."""
-    def work(piece: tuple[slice, slice], _: int | None) -> None:
-        index: Any = (piece[0], ..., piece[1]) if last else piece
-        part = x[index].astype(real_of(x))
-        for i in range(ndim):
-            part = step(i, part)
-        y[index] = part
-
-    with np.errstate(all="ignore"):
-        each(work, list(planes(x.shape, last)), x.size, threads)
 
 
 def _blur_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence[SupportsIndex],
@@ -407,9 +434,7 @@ def _blur_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence
         raise ValueError(f"grad_output must have the shape of the forward's output {expected[-grad.ndim:]}, "
                          f"got {grad.shape}")
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
-    axes = spatial_axes(batch, last)
-    work_blur(batch, result.reshape(full), last, lambda i, part: blur.back(part, i, axes[i]), ndim,
-              arguments.threads(num_threads))
+    work_blur(batch, result.reshape(full), last, blur.back, blur.order()[::-1], arguments.threads(num_threads))
     return result
 
 

@@ -27,7 +27,7 @@ def blurred(x, sizes, strides, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("data_format", DATA_FORMATS)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_blur(ndim, data_format, mode):
+def test_blur(ndim, data_format, mode, isa):
     rng = np.random.default_rng(ndim)
     forward, backward = getattr(cypool, f"blur_pool{ndim}d"), getattr(cypool, f"blur_pool{ndim}d_backward")
     order = (lambda a: np.moveaxis(a, 1, -1)) if data_format == "channels_last" else np.asarray
@@ -58,7 +58,7 @@ def test_published_values():
 
 
 @pytest.mark.parametrize("name", FLOATS)
-def test_types(name):
+def test_types(name, isa):
     x = np.random.default_rng(0).normal(size=(2, 3, 9, 8)).astype(FLOATS[name])
     y = cypool.blur_pool2d(x, 3)
     eps = {"float64": 1e-14, "float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}[name]

@@ -3,6 +3,8 @@
 # y, x: values; y_tap, x_tap: their ordinals under an Arg policy (x_tap may be NULL: no taps met yet), else NULL.
 # Whoever calls a loop sees to it that y overlaps no input, except where a comment says "in place".
 
+include "shuffles.pxi"
+
 cdef enum:
     VECTOR = 64             # bytes: short rows are worked in whole vectors of so many
     CHAIN = 64              # taps added one after the other before a partial sum is set aside
@@ -27,89 +29,9 @@ cdef struct Grid:           # planes of rows of n elements, and the elements fro
 cdef extern from *:
     """
     #define CYPOOL_NO_SPILL (PY_SSIZE_T_MIN / 4)
-
-    /* Every second number of 128 bytes, from the first or the second on. Compilers find the shuffles for numbers of one
-       and two bytes by themselves. */
-    #if defined(__AVX512F__)
-    #define CYPOOL_LANES 64
-    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, \
-        14 + o, 16 + o, 18 + o, 20 + o, 22 + o, 24 + o, 26 + o, 28 + o, 30 + o)
-    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
-    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 16 + o, 1 + o, 17 + o, 2 + o, 18 + o, 3 + o, \
-        19 + o, 4 + o, 20 + o, 5 + o, 21 + o, 6 + o, 22 + o, 7 + o, 23 + o)
-    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 8 + o, 1 + o, 9 + o, 2 + o, 10 + o, 3 + o, 11 + o)
-    #elif defined(__AVX2__)
-    #define CYPOOL_LANES 32
-    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o)
-    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
-    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 8 + o, 1 + o, 9 + o, 2 + o, 10 + o, 3 + o, 11 + o)
-    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 4 + o, 1 + o, 5 + o)
-    #else
-    #define CYPOOL_LANES 16
-    #define CYPOOL_HALF_4(a, b, o) __builtin_shufflevector(a, b, o, 2 + o, 4 + o, 6 + o)
-    #define CYPOOL_HALF_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o)
-    #define CYPOOL_ZIP_4(a, b, o) __builtin_shufflevector(a, b, o, 4 + o, 1 + o, 5 + o)
-    #define CYPOOL_ZIP_8(a, b, o) __builtin_shufflevector(a, b, o, 2 + o)
-    #endif
-    #define CYPOOL_HALVE(number, shuffle) { \
-        typedef number Lanes __attribute__((vector_size(CYPOOL_LANES))); \
-        int i; \
-        for (i = 0; i < 64; i += CYPOOL_LANES) { \
-            Lanes a, b; \
-            memcpy(&a, x + 2 * i, CYPOOL_LANES); \
-            memcpy(&b, x + 2 * i + CYPOOL_LANES, CYPOOL_LANES); \
-            a = odd ? shuffle(a, b, 1) : shuffle(a, b, 0); \
-            memcpy(y + i, &a, CYPOOL_LANES); \
-        } }
-    #define CYPOOL_ZIP(number, shuffle) { \
-        typedef number Lanes __attribute__((vector_size(CYPOOL_LANES))); \
-        int i; \
-        for (i = 0; i < 64; i += CYPOOL_LANES) { \
-            Lanes va, vb, low, high; \
-            memcpy(&va, a + i, CYPOOL_LANES); \
-            memcpy(&vb, b + i, CYPOOL_LANES); \
-            low = shuffle(va, vb, 0); \
-            high = shuffle(va, vb, CYPOOL_LANES / 2 / (int) sizeof(number)); \
-            memcpy(y + 2 * i, &low, CYPOOL_LANES); \
-            memcpy(y + 2 * i + CYPOOL_LANES, &high, CYPOOL_LANES); \
-        } }
-    #define CYPOOL_TURNS(number) { \
-        int i; \
-        for (i = 0; i < 64 / (int) sizeof(number); i++) { \
-            memcpy(y + 2 * i * sizeof(number), a + i * sizeof(number), sizeof(number)); \
-            memcpy(y + (2 * i + 1) * sizeof(number), b + i * sizeof(number), sizeof(number)); \
-        } }
-    #define CYPOOL_PICK(number) { \
-        int i; \
-        for (i = 0; i < 64 / (int) sizeof(number); i++) \
-            memcpy(y + i * sizeof(number), x + (2 * i + odd) * sizeof(number), sizeof(number)); }
-    #if defined(__clang__) || defined(__GNUC__) && __GNUC__ >= 12
-    #define cypool_inline static inline __attribute__((always_inline))
-    #else
-    #define cypool_inline static inline
-    #undef CYPOOL_HALVE
-    #undef CYPOOL_ZIP
-    #define CYPOOL_HALVE(number, shuffle) CYPOOL_PICK(number)
-    #define CYPOOL_ZIP(number, shuffle) CYPOOL_TURNS(number)
-    #endif
-    cypool_inline void cypool_halve(char *y, const char *x, int odd, int size) {
-        if (size == 4) CYPOOL_HALVE(unsigned int, CYPOOL_HALF_4)
-        else if (size == 8) CYPOOL_HALVE(unsigned long long, CYPOOL_HALF_8)
-        else if (size == 2) CYPOOL_PICK(unsigned short)
-        else CYPOOL_PICK(unsigned char)
-    }
-    /* 64 bytes of a and of b in turn. */
-    cypool_inline void cypool_zip(char *y, const char *a, const char *b, int size) {
-        if (size == 4) CYPOOL_ZIP(unsigned int, CYPOOL_ZIP_4)
-        else if (size == 8) CYPOOL_ZIP(unsigned long long, CYPOOL_ZIP_8)
-        else if (size == 2) CYPOOL_TURNS(unsigned short)
-        else CYPOOL_TURNS(unsigned char)
-    }
     """
     const Py_ssize_t NO_SPILL "CYPOOL_NO_SPILL"
     const Py_ssize_t PY_SSIZE_T_MAX
-    void halve "cypool_halve"(char* y, const char* x, int odd, int size) noexcept nogil
-    void zip_two "cypool_zip"(char* y, const char* a, const char* b, int size) noexcept nogil
 
 
 cdef inline Grid line(Py_ssize_t n) noexcept nogil:
