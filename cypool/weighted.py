@@ -89,7 +89,7 @@ def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any]
     for piece, made in zip(pieces, parts, strict=True):
         of_channels(total, piece, c)[...] += made
     if shared:
-        return total.sum((0, 2)).reshape(weights.shape)
+        return np.asarray(total.sum((0, 2))).reshape(weights.shape)
     return (total[0].T if c.last else total).reshape(weights.shape)
 
 
