@@ -1,4 +1,4 @@
-"""Weighted sums of rows long enough for whole vectors, bands and runs, against NumPy; the same bits from every build."""
+"""Weighted sums of rows long enough for whole vectors, bands and runs, against NumPy; every build the same bits."""
 
 import numpy as np
 import pytest
