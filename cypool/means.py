@@ -245,7 +245,7 @@ def off_scale(sums: Sums, piece: Piece, threads: int | None) -> Array | None:
     s, t = sums.s, sums.t
     least, most, tiny = ON_SCALE[s.dtype]
     if s.size == 0 or s.min() >= least and s.max() <= most and (
-            t is None or t.min() > least and t.max() <= most):
+            t is None or np.abs(t).min() >= least and t.min() >= -most and t.max() <= most):
         return None
     off = ~((s >= least) & (s <= most))
     if t is not None:

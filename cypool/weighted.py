@@ -46,7 +46,7 @@ def as_taps(c: Call, weights: Array) -> Array:
 
 def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
     """``y = sum over taps of weight * x``."""
-    every = as_taps(c, weights).astype(real)
+    every = np.ascontiguousarray(as_taps(c, weights), real)
 
     def work(piece: Piece, threads: int | None) -> None:
         taps.apply(piece.cut(c.x, piece.inputs), of_channels(every, piece, c), real, piece.cut(y, piece.outputs),
@@ -63,7 +63,7 @@ def of_channels(every: Array, piece: Piece, c: Call) -> Array:
 
 def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any], grad_x: Array) -> Array:
     """The gradient of x is put into `grad_x`; that of the weights, float64, is returned."""
-    pieces, every = backward_pieces(c.x.shape, c.windows, c.last), as_taps(c, weights).astype(real)
+    pieces, every = backward_pieces(c.x.shape, c.windows, c.last), np.ascontiguousarray(as_taps(c, weights), real)
     shared = weights.ndim == c.ndim
     if sum(piece.elements for piece in pieces) < c.x.size:
         grad_x[...] = 0

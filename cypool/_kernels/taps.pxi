@@ -50,7 +50,8 @@ cdef struct Job:
     # The taps of the rows at hand, those of each phase along w together.
     Py_ssize_t* offset
     Py_ssize_t* first       # of each phase along w, and behind the last
-    char* weight
+    char* weight            # begins with a vector, for one that lies on two lines of the cache takes twice as long
+    char* memory            # what it is a part of
 
 
 # ---------------------------------------------------------------------------- what is read
@@ -581,6 +582,11 @@ cdef const int64_t* numbers(const int64_t[::1] x) noexcept:
     return <const int64_t*> NULL if x.shape[0] == 0 else <const int64_t*> &x[0]
 
 
+cdef inline char* aligned(void* memory) noexcept nogil:
+    """The first whole vector of memory that has room for one more."""
+    return <char*> memory + (VECTOR - <size_t> memory % VECTOR) % VECTOR
+
+
 cdef int prepare(Job* job, Py_ssize_t size, axes) except -1:
     """The job's memory, which `finish` frees; `axes`: for each (size, out, kernel, phases, step, before, behind, span,
     first, tap, offset, sources), see `Axis`."""
@@ -606,8 +612,9 @@ cdef int prepare(Job* job, Py_ssize_t size, axes) except -1:
         job.plane = ((job.band - 1) * axis.step + axis.span) * job.row
     job.offset = <Py_ssize_t*> malloc((job.taps + 1) * sizeof(Py_ssize_t))
     job.first = <Py_ssize_t*> malloc((job.axis[2].phases + 1) * sizeof(Py_ssize_t))
-    job.weight = <char*> malloc((job.taps * job.wide + 1) * size)
-    if job.offset == NULL or job.first == NULL or job.weight == NULL:
+    job.memory = <char*> malloc(job.taps * job.wide * size + VECTOR)
+    job.weight = aligned(job.memory)
+    if job.offset == NULL or job.first == NULL or job.memory == NULL:
         finish(job)
         raise MemoryError("no memory for taps to be had")
     return 0
@@ -616,12 +623,12 @@ cdef int prepare(Job* job, Py_ssize_t size, axes) except -1:
 cdef void finish(Job* job) noexcept nogil:
     free(job.offset)
     free(job.first)
-    free(job.weight)
+    free(job.memory)
 
 
 cdef Py_ssize_t room_for(const Job* job) noexcept nogil:
-    """Elements of extended rows."""
-    return (job.axis[0].before + job.axis[0].size + job.axis[0].behind) * job.plane + 1 if job.extended else 1
+    """Elements of extended rows, and a vector more."""
+    return (job.axis[0].before + job.axis[0].size + job.axis[0].behind) * job.plane * job.extended + VECTOR
 
 
 def gather(const Real[:, :, :, :, ::1] x, const Real[:, :, ::1] weights, Real[:, :, :, :, ::1] y, axes):
@@ -638,7 +645,8 @@ def gather(const Real[:, :, :, :, ::1] x, const Real[:, :, ::1] weights, Real[:,
         if room == NULL or line == NULL:
             raise MemoryError("no memory for rows to be had")
         with nogil:
-            sum_planes(&job, &x[0, 0, 0, 0, 0], &weights[0, 0, 0], &y[0, 0, 0, 0, 0], room, line)
+            sum_planes(&job, &x[0, 0, 0, 0, 0], &weights[0, 0, 0], &y[0, 0, 0, 0, 0],
+                       <Real*> aligned(room), line)
     finally:
         free(line)
         free(room)
@@ -657,7 +665,7 @@ def sums(const Real[:, :, :, :, ::1] x, const Real[:, :, :, :, ::1] d, double[:,
         if room == NULL:
             raise MemoryError("no memory for rows to be had")
         with nogil:
-            multiply_planes(&job, &x[0, 0, 0, 0, 0], &d[0, 0, 0, 0, 0], &made[0, 0, 0], room)
+            multiply_planes(&job, &x[0, 0, 0, 0, 0], &d[0, 0, 0, 0, 0], &made[0, 0, 0], <Real*> aligned(room))
     finally:
         free(room)
         finish(&job)
