@@ -138,7 +138,11 @@ class Power(Mean):
 
     def slopes(self, size: Array, w: Array) -> Array:
         """``size ** (p - 1)``, and 0 where size is."""
-        return np.divide(w, size, out=np.zeros_like(w), where=(size > 0) & np.isfinite(size))
+        slopes: Array = np.maximum(size, np.finfo(w.dtype).smallest_subnormal)  # no choice for each: that takes long
+        np.divide(w, slopes, out=slopes)
+        if not np.isfinite(slopes).all():
+            slopes[~np.isfinite(slopes)] = 0
+        return slopes
 
 
 def power(u: Array, p: Any) -> Array:

@@ -20,7 +20,8 @@ from cypool.windows import adjoint
 
 @dataclass
 class Both:
-    """The maximum and the average of each window, in what the mixture is computed in."""
+    """The maximum and the average of each window, in what the mixture is computed in; and which taps the maxima were:
+    ordinals of a byte where that will do, else flat positions."""
 
     most: Array
     mean: Array
@@ -29,7 +30,7 @@ class Both:
 
 def both(c: Call, real: np.dtype[Any], indices: bool = False) -> Both:
     most = np.empty(c.full, arguments.native(c.x.dtype))
-    chosen = np.empty(c.full, np.int64) if indices else None
+    chosen = np.empty(c.full, np.uint8 if c.windows.taps <= 256 else np.int64) if indices else None
     which = ("omit_" if c.policy == "omit" else "") + ("arg_max" if indices else "max")
     Pooling(c.x.shape, c.x.dtype, c.full, most.dtype, c.windows, which, c.last)(c.x, most, chosen, False, c.threads)
     mean = np.empty(c.full, real)
@@ -40,18 +41,20 @@ def both(c: Call, real: np.dtype[Any], indices: bool = False) -> Both:
     return Both(most.astype(real, copy=False), mean, chosen)
 
 
-def spread_both(c: Call, for_most: Array, for_mean: Array, chosen: Array, *more: Array) -> Array:
-    """The gradient of x from those of the maxima and the averages, and what else is to be added."""
+def spread_both(c: Call, full: Array, for_most: Array, for_mean: Array, chosen: Array, *more: Array) -> None:
+    """The gradient of x from those of the maxima and the averages, and what else is to be added, into `full`."""
     windows = adjoint(c.windows)
     once = np.empty(arguments.with_spatial(c.x.shape, windows.shape, c.last), for_mean.dtype)
     reduce_windows(for_mean, once, windows, "sum", last=c.last, divide="valid", forward=c.windows,
                    num_threads=c.threads)
-    result = np.empty(c.x.shape, for_most.dtype)
-    add_chosen(for_most, chosen, result, None, last=c.last, num_threads=c.threads)
+    result = full if full.dtype == for_most.dtype else np.empty(full.shape, for_most.dtype)
+    add_chosen(for_most, chosen, result, c.windows if chosen.dtype == np.uint8 else None, last=c.last,
+               num_threads=c.threads)
     result += once
     for part in more:
         result += part
-    return result
+    if result is not full:
+        full[...] = result
 
 
 # ---------------------------------------------------------------------------- mixed
@@ -175,7 +178,7 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
     with np.errstate(all="ignore"):
         parts = both(c, real, indices=True)
         assert parts.chosen is not None
-        full[...] = spread_both(c, d * a, d * (1 - a), parts.chosen)
+        spread_both(c, full, d * a, d * (1 - a), parts.chosen)
         each = d * (parts.most - parts.mean)
         axes = tuple(i for i in range(each.ndim) if a.ndim == 0 or a.shape[i] == 1)
         made = each.sum(axis=axes, dtype=np.float64)
@@ -376,7 +379,7 @@ def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_w
         assert parts.chosen is not None
         through = np.empty(c.x.shape, real)
         made = correlate_backward(c, w, d * g * (1 - g) * (parts.most - parts.mean), real, through)
-        full[...] = spread_both(c, d * g, d * (1 - g), parts.chosen, through)
+        spread_both(c, full, d * g, d * (1 - g), parts.chosen, through)
     return result, cast(made, arguments.native(w.dtype))
 
 

@@ -29,9 +29,10 @@ class Lp(means.Power):
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
-        if np.ndim(p) == 0 and p in (2, 4):
-            return ((x if p == 2 and unit is None else np.divide(w, x, out=np.zeros_like(w), where=x != 0)) * by_y(),)
-        return (np.sign(x) * self.slopes(np.abs(x), w) * by_y(),)
+        if unit is None and np.ndim(p) == 0 and p in (2, 4):
+            return (means.power(x, p - 1) * by_y(),)
+        slopes = self.slopes(np.abs(x), w)
+        return (np.copysign(slopes, x, out=slopes) * by_y(),)
 
     def slope(self, x: Array) -> Any:
         return np.sign(x)
@@ -73,7 +74,9 @@ class GeM(means.Power):
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
-        return (np.where(x >= self.eps, self.slopes(np.maximum(x, self.eps), w), 0) * by_y(),)
+        slopes = self.slopes(np.maximum(x, self.eps), w)
+        slopes *= x >= self.eps
+        return (slopes * by_y(),)
 
     def slope(self, x: Array) -> Any:
         return x >= self.eps

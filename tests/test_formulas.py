@@ -436,3 +436,27 @@ def test_identities():
     for y in (cypool.soft_pool2d(constant, 3, 2, 1), cypool.gem_pool2d(constant, 3, 3, 2, 1),
               cypool.lse_pool2d(constant, 2, 3, 2, 1), cypool.stochastic_pool2d(constant, 3, 2, 1, training=False)):
         np.testing.assert_allclose(y, 3.5, rtol=1e-6)
+
+
+@each_dimension
+@each_formula
+def test_every_build_gives_the_same_bits(formula, ndim):
+    from cypool import dispatch
+
+    rng = np.random.default_rng(30 + ndim)
+    before = dispatch.in_use()
+    for data_format in DATA_FORMATS:
+        shape, window, given = formula.random_call(rng, ndim, data_format)
+        x = data(rng, formula, shape, np.float32)
+        given = formula.logits(rng, x, given, data_format)
+        first = None
+        try:
+            for name in dispatch.available():
+                dispatch.use(name)
+                y = formula.run(x, window, given, ndim, data_format=data_format)
+                made = (y, *formula.run_backward(np.ones_like(y), x, window, given, ndim, data_format=data_format))
+                assert first is None or all(
+                    same_bits(np.asarray(a), np.asarray(b)) for a, b in zip(first, made, strict=True)), name
+                first = made
+        finally:
+            dispatch.use(before)
