@@ -295,7 +295,7 @@ def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) 
     more: list[tuple[Sums, Array]] = []
     count = np.count_nonzero(left)
     while count > FEW * left.size and len(more) < SCALES:
-        unit = mean.unit(np.max(scale, initial=-np.inf, where=left if scale.shape == left.shape else True))
+        unit = mean.unit(np.max(np.broadcast_to(scale, left.shape), initial=-np.inf, where=left))
         if np.isnan(unit):
             break
         again = add_up(job, piece, np.dtype(np.float64), unit, values, keep, threads)
