@@ -13,6 +13,7 @@ be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, real_of, shared, total
-from cypool.windows import Windows, counted, taps_of, trimmed
+from cypool.windowed import taps
+from cypool.windows import Windows, taps_of, trimmed
 
 #: Where sums are on scale: every term that matters then has all its bits. And values that may be too small to weigh.
 ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60, 2.0**-40),
@@ -204,11 +206,7 @@ class Sums:
 @lru_cache(maxsize=64)
 def counts(windows: Windows, last: bool, real: np.dtype[Any]) -> Array:
     """Elements of each window, ready to broadcast."""
-    ndim = len(windows.axes)
-    product = np.ones((1,) * ndim, real)
-    for i, axis in enumerate(windows.axes):
-        product = product * counted(axis, False).astype(real).reshape((-1,) + (1,) * (ndim - 1 - i))
-    return product[..., None] if last else product
+    return taps(windows, False, last).astype(real)
 
 
 def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool, keep: bool,
@@ -267,14 +265,16 @@ class Found:
     """What is to be had of a piece.
 
     sums : at scale 1, with the results of all windows that are not left
-    off : windows that these say nothing of; None: none
+    good : windows that these are good for; None: all
     more : sums at other scales, and the windows that each is good for
+    settled : windows that have no scale
     left : windows that have to be taken one by one
     """
 
     sums: Sums
-    off: Array | None = None
+    good: Array | None = None
     more: tuple[tuple[Sums, Array], ...] = ()
+    settled: Array | None = None
     left: Array | None = None
 
 
@@ -290,8 +290,8 @@ def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) 
     if sums.missing is not None:
         empty = sums.count == 0
         settled, result = settled | empty, np.where(empty, empty_result(job), result)
-    np.copyto(sums.y, result, where=off & settled)
-    left = off & ~settled
+    settled, left = off & settled, off & ~settled
+    np.copyto(sums.y, result, where=settled)
     more: list[tuple[Sums, Array]] = []
     count = np.count_nonzero(left)
     while count > FEW * left.size and len(more) < SCALES:
@@ -307,7 +307,7 @@ def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) 
         more.append((again, good))
         left = left & ~good
         count = np.count_nonzero(left)
-    return Found(sums, off, tuple(more), left)
+    return Found(sums, ~off, tuple(more), settled, left)
 
 
 def empty_result(job: Job) -> float:
@@ -322,7 +322,7 @@ def rows(job: Job, piece: Piece, which: Array) -> Iterator[tuple[tuple[Array, ..
     windows = trimmed(piece.windows)
     axes = windows.axes
     shape = piece.cut(job.x, piece.inputs).shape
-    steps = [int(np.prod(shape[i + 1:], dtype=object)) for i in range(len(shape))]
+    steps = [math.prod(shape[i + 1:]) for i in range(len(shape))]
     first = 1 if piece.last else 2
     some = max(1, TAPS // windows.taps)
     for begin in range(0, len(places[0]), some):
@@ -429,19 +429,16 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
     channel: where along the first spatial axis, and what to add."""
     mean, last = job.mean, piece.last
     found = find(job, piece, values, True, threads)
-    sums, off = found.sums, found.off
+    sums = found.sums
     d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
-    grads, made = scale_gradients(job, piece, sums, d, None if off is None else ~off, learned, threads)
+    grads, made = scale_gradients(job, piece, sums, d, found.good, learned, threads)
     for again, good in found.more:
         others, more = scale_gradients(job, piece, again, d.astype(np.float64), good, learned, threads)
         grads = tuple(g + other for g, other in zip(grads, others, strict=True))
         made = made + more if learned else None
-    if off is not None and found.left is not None:
+    if found.left is not None and found.settled is not None:
         grads = tuple(np.array(np.broadcast_to(g, sums.x.shape)) for g in grads)
-        settled = off & ~found.left
-        for _, good in found.more:
-            settled &= ~good
-        for at, flat, valid, row in each_row(job, piece, sums, found.left | settled & (sums.y != 0)):
+        for at, flat, valid, row in each_row(job, piece, sums, found.left | found.settled & (sums.y != 0)):
             for g, more in zip(grads, row_gradients(mean, row, d[at], valid), strict=True):
                 np.add.at(g.reshape(-1), flat[valid], more[valid])
             if learned:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cypool import dispatch
+from cypool import arguments, dispatch
 from cypool.windows import Windows, adjoint, band, reached, started
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -151,6 +151,7 @@ def each(work: Callable[[Part, int | None], Result], pieces: list[Part], element
          num_threads: int | None) -> list[Result]:
     """The results of all pieces, in order; ``work(piece, threads)`` is told how many threads it may use itself."""
     keep_memory()
+
     def quietly(piece: Part, threads: int | None) -> Result:
         with np.errstate(all="ignore"):             # of this thread
             return work(piece, threads)
@@ -162,20 +163,21 @@ def each(work: Callable[[Part, int | None], Result], pieces: list[Part], element
         return list(pool.map(lambda piece: quietly(piece, 1), pieces))
 
 
-def total(x: Array, windows: Windows, last: bool, threads: int | None) -> Array:
-    """Sums over windows, of x's dtype."""
-    shape = windows.shape
-    y = np.empty((x.shape[0], *shape, x.shape[-1]) if last else (*x.shape[:2], *shape), x.dtype)
-    dispatch.reduce_windows(x, y, windows, "sum", last=last, num_threads=threads)
+def reduced(which: str, x: Array, windows: Windows, last: bool, threads: int | None) -> Array:
+    """A reduction over windows, of x's dtype."""
+    y = np.empty(arguments.with_spatial(x.shape, windows.shape, last), x.dtype)
+    dispatch.reduce_windows(x, y, windows, which, last=last, num_threads=threads)
     return y
+
+
+def total(x: Array, windows: Windows, last: bool, threads: int | None) -> Array:
+    """Sums over windows."""
+    return reduced("sum", x, windows, last, threads)
 
 
 def largest(x: Array, windows: Windows, last: bool, threads: int | None) -> Array:
     """The largest element of each window; NaN where there is one."""
-    shape = windows.shape
-    y = np.empty((x.shape[0], *shape, x.shape[-1]) if last else (*x.shape[:2], *shape), x.dtype)
-    dispatch.reduce_windows(x, y, windows, "max", last=last, num_threads=threads)
-    return y
+    return reduced("max", x, windows, last, threads)
 
 
 def shared(y: Array, windows: Windows, last: bool, threads: int | None) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, SupportsIndex
 
 import numpy as np
@@ -32,13 +33,41 @@ def checked_mode(mode: Any) -> str:
     return str(mode)
 
 
-def level_parts(y: Array, levels: list[tuple[int, ...]], channels: int, last: bool) -> Iterator[Array]:
+@dataclass
+class Pyramid:
+    """A call's array and levels, checked."""
+
+    x: Array
+    ndim: int
+    which: str
+    levels: list[tuple[int, ...]]
+    last: bool
+
+    @property
+    def channels(self) -> int:
+        return int(self.x.shape[-1 if self.last else 1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The result's."""
+        return arguments.shape("levels", (self.x.shape[0], self.channels * sum(map(math.prod, self.levels))))
+
+
+def pyramid(x: Any, levels: Any, mode: Any, data_format: Any) -> Pyramid:
+    given = arguments.array("x", x)
+    ndim = dimension("x", given.ndim)
+    which, bins, last = checked_mode(mode), checked_levels(levels, ndim), arguments.channels_last(data_format)
+    arguments.check_dtype("x", given.dtype, arguments.ORDERED if which == "max" else arguments.NUMBERS)
+    return Pyramid(given, ndim, which, bins, last)
+
+
+def level_parts(y: Array, p: Pyramid) -> Iterator[Array]:
     """A view of each level's part of y, shaped as adaptive pooling shapes it."""
     begin = 0
-    for bins in levels:
-        size = channels * math.prod(bins)
-        part = y[:, begin:begin + size].reshape(y.shape[0], channels, *bins)
-        yield np.moveaxis(part, 1, -1) if last else part
+    for bins in p.levels:
+        size = p.channels * math.prod(bins)
+        part = y[:, begin:begin + size].reshape(y.shape[0], p.channels, *bins)
+        yield np.moveaxis(part, 1, -1) if p.last else part
         begin += size
 
 
@@ -87,22 +116,17 @@ def spatial_pyramid_pool(x: ArrayLike, levels: Sequence[Any] = (1, 2, 4), *, mod
     >>> cypool.spatial_pyramid_pool(x, (1, 2))
     array([[15.,  5.,  7., 13., 15.]])
     """
-    given = arguments.array("x", x)
-    ndim = dimension("x", given.ndim)
-    which, bins, last = checked_mode(mode), checked_levels(levels, ndim), arguments.channels_last(data_format)
-    arguments.check_dtype("x", given.dtype, arguments.ORDERED if which == "max" else arguments.NUMBERS)
-    dtype = arguments.native(given.dtype)
-    if which == "avg" and dtype.kind in "iu":
+    p = pyramid(x, levels, mode, data_format)
+    dtype = arguments.native(p.x.dtype)
+    if p.which == "avg" and dtype.kind in "iu":
         dtype = np.dtype(np.float64)
-    channels = given.shape[-1 if last else 1]
-    shape = arguments.shape("levels", (given.shape[0], channels * sum(map(math.prod, bins))))
-    y = arguments.out_array(out, shape, dtype, given)
+    y = arguments.out_array(out, p.shape, dtype, p.x)
     if y.size == 0:
         return y
-    for level, part in zip(bins, level_parts(y, bins, channels, last), strict=True):
-        made = (adaptive.choose_bins(given, ndim, "max", level, data_format, "propagate", None) if which == "max" else
-                windowed.add_in(given, ndim, adaptive.fit_bins(level), "valid", data_format, "propagate", None))
-        made(given, part, num_threads)
+    for level, part in zip(p.levels, level_parts(y, p), strict=True):
+        made = (adaptive.choose_bins(p.x, p.ndim, "max", level, data_format, "propagate", None) if p.which == "max" else
+                windowed.add_in(p.x, p.ndim, adaptive.fit_bins(level), "valid", data_format, "propagate", None))
+        made(p.x, part, num_threads)
     return y
 
 
@@ -150,25 +174,20 @@ def spatial_pyramid_pool_backward(grad_output: ArrayLike, x: ArrayLike, levels: 
     array([[[[1., 1.],
              [1., 2.]]]])
     """
-    given, grad = arguments.array("x", x), arguments.array("grad_output", grad_output)
-    ndim = dimension("x", given.ndim)
-    which, bins, last = checked_mode(mode), checked_levels(levels, ndim), arguments.channels_last(data_format)
+    grad, p = arguments.array("grad_output", grad_output), pyramid(x, levels, mode, data_format)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
-    arguments.check_dtype("x", given.dtype, arguments.ORDERED if which == "max" else arguments.NUMBERS)
-    channels = given.shape[-1 if last else 1]
-    expected = (given.shape[0], channels * sum(map(math.prod, bins)))
-    if grad.shape != expected:
-        raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
-    result = arguments.out_array(out, given.shape, arguments.native(grad.dtype), grad, given)
-    total = np.zeros(given.shape, real_of(grad))
-    for level, part in zip(bins, level_parts(grad, bins, channels, last), strict=True):
+    if grad.shape != p.shape:
+        raise ValueError(f"grad_output must have the shape of the forward's output {p.shape}, got {grad.shape}")
+    result = arguments.out_array(out, p.x.shape, arguments.native(grad.dtype), grad, p.x)
+    total = np.zeros(p.x.shape, real_of(grad))
+    for level, part in zip(p.levels, level_parts(grad, p), strict=True):
         part = part.astype(total.dtype)
-        if which == "max":
-            call = adaptive.choose_bins(given, ndim, "max", level, data_format, "propagate", np.int64)
-            total += windowed.scatter(ndim, part, call(given, None, num_threads)[1], given.shape, data_format, None,
+        if p.which == "max":
+            call = adaptive.choose_bins(p.x, p.ndim, "max", level, data_format, "propagate", np.int64)
+            total += windowed.scatter(p.ndim, part, call(p.x, None, num_threads)[1], p.x.shape, data_format, None,
                                       num_threads)
         else:
-            total += windowed.spread(ndim, part, given.shape, adaptive.fit_bins(level), "valid", data_format, None,
+            total += windowed.spread(p.ndim, part, p.x.shape, adaptive.fit_bins(level), "valid", data_format, None,
                                      num_threads)
     result[...] = cast(total, result.dtype)
     return result

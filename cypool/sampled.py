@@ -139,8 +139,7 @@ def draw(c: Call, drawn: Array, y: Array, indices: Array) -> None:
         piece.cut(y, piece.outputs)[...] = value
         piece.cut(indices, piece.outputs)[...] = place
 
-    with np.errstate(all="ignore"):
-        each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
+    each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
 
 
 def _stochastic_pool_backward(ndim: int, grad_output: ArrayLike, indices: ArrayLike,
@@ -381,8 +380,7 @@ def _fractional_max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, output
     def work(part: tuple[slice, slice], threads: int | None) -> None:
         planar_y[part], planar_index[part] = best_of(planar[part], [b[part] for b in begin], kernel, sizes)
 
-    with np.errstate(invalid="ignore"):
-        each(work, list(planes(planar.shape, False)), batch.size, arguments.threads(num_threads))
+    each(work, list(planes(planar.shape, False)), batch.size, arguments.threads(num_threads))
     return (y, indices.reshape(shape)) if wanted else y
 
 

@@ -52,8 +52,7 @@ def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
         taps.apply(piece.cut(c.x, piece.inputs), of_channels(every, piece, c), real, piece.cut(y, piece.outputs),
                    tuple(map(taps.forward, piece.windows.axes)), c.last)
 
-    with np.errstate(all="ignore"):
-        each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
+    each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
     return y
 
 
@@ -83,8 +82,7 @@ def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any]
         return taps.products(piece.along(x, slice(low, high)), piece.along(d, piece.starting), len(own),
                              tuple(map(taps.forward, windows.axes)), c.last)
 
-    with np.errstate(all="ignore"):
-        parts = each(work, pieces, c.x.size, c.threads)
+    parts = each(work, pieces, c.x.size, c.threads)
     total = np.zeros((1 if c.last or shared else c.channels, every.shape[1], c.channels if c.last else 1))
     for piece, made in zip(pieces, parts, strict=True):
         of_channels(total, piece, c)[...] += made
@@ -327,8 +325,7 @@ def work_blur(x: Array, y: Array, last: bool, step: Any, order: list[int], threa
         if part is not target:
             target[...] = part
 
-    with np.errstate(all="ignore"):
-        each(work, list(planes(x.shape, last)), x.size, threads)
+    each(work, list(planes(x.shape, last)), x.size, threads)
 
 
 def _blur_pool(ndim: int, x: ArrayLike, filter_size: IntOrInts = 4, stride: IntOrInts = 2, *,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import reference
-from cases import random_geometry, random_shape, shaped
+from cases import random_geometry, random_shape
 
 import cypool
 
@@ -121,13 +121,12 @@ def weighted(w, valid, weights):
 class Formula:
     """An operator with windows and how to test it.
 
-    ``draw(rng, kernel, channels, n)`` gives its arguments by name, those in ``names`` coming before the window.
+    ``draw(rng, kernel, channels, n)`` gives its arguments by name.
     """
 
     name: str
     value: object
     draw: object = staticmethod(lambda rng, kernel, channels, n: {})
-    names: tuple = ()
     learned: tuple = ()
     positive: bool = False
     fixed: dict = field(default_factory=dict)
@@ -216,5 +215,3 @@ def data(rng, formula, shape, dtype, scale=1.0):
     x = rng.normal(size=shape) * scale
     return (abs(x) if formula.positive else x).astype(dtype)
 
-
-__all__ = ["FORMULAS", "data", "shaped"]
