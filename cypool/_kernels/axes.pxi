@@ -123,35 +123,41 @@ cdef double row_divisor(const Job* job, Py_ssize_t d, Py_ssize_t h) noexcept nog
 cdef const void* count_row(const Job* job, Scratch* s, Py_ssize_t w0, Py_ssize_t w1) noexcept nogil:
     """How many taps of the windows w0..w1 are counted along w, as elements (as doubles where those are integers);
     at least 1: the sum of nothing is zero. NULL: all alike, and fixed. They may be read in whole vectors."""
-    cdef Py_ssize_t i, c, n = (w1 - w0) * job.inner
+    cdef Py_ssize_t i, c
+    cdef double count
     cdef double* row = s.counts
     if job.fixed_divisor != 0:
         return NULL
     if w0 != s.counts_first or w1 != s.counts_last:
         for i in range(w0, w1):
-            for c in range(job.inner):
-                row[(i - w0) * job.inner + c] = max(<double> taps_counted(&job.divisor[2], i), 1)
-        if job.rows.floating and job.rows.size == 4:
-            for i in range(n):
-                (<float*> row)[i] = <float> row[i]
+            count = max(<double> taps_counted(&job.divisor[2], i), 1)
+            if job.rows.floating and job.rows.size == 4:
+                for c in range((i - w0) * job.inner, (i - w0 + 1) * job.inner):
+                    (<float*> row)[c] = <float> count
+            else:
+                for c in range((i - w0) * job.inner, (i - w0 + 1) * job.inner):
+                    row[c] = count
         s.counts_first, s.counts_last = w0, w1
     return row
+
+
+cdef void set_divisors_of(const Job* job, Scratch* s, Py_ssize_t d0, Py_ssize_t d1, Py_ssize_t h0, Py_ssize_t h1,
+                          Grid* g) noexcept nogil:
+    """What the rows of a grid are divided by, columns apart."""
+    cdef Py_ssize_t d, h, step = 0 if job.divisor[0].kernel == 1 else h1 - h0       # from plane to plane
+    for d in range(d0, d1 if step else d0 + 1):
+        for h in range(h0, h1):
+            s.by[(d - d0) * (h1 - h0) + h - h0] = row_divisor(job, d, h)
+    g.by, g.by_plane, g.by_row = s.by, step, 1
 
 
 cdef void set_divisors(const Job* job, Scratch* s, const Tile* t, Py_ssize_t w, bint windows, Grid* g) noexcept nogil:
     """What a grid of the tile's results is divided by. Its rows are those of the tile, from window w on; or, if so
     said, each is a window, and its planes are the rows."""
-    cdef Py_ssize_t rows = t.h1 - t.h0, d, h, step
     if job.fixed_divisor != 0:
         g.by = &job.fixed_divisor
         return
-    step = 0 if job.divisor[0].kernel == 1 else rows            # from plane to plane
-    for d in range(t.d0, t.d1 if step else t.d0 + 1):
-        for h in range(rows):
-            s.by[(d - t.d0) * rows + h] = row_divisor(job, d, t.h0 + h)
-    g.by = s.by
+    set_divisors_of(job, s, t.d0, t.d1, t.h0, t.h1, g)
     g.counts = <const char*> count_row(job, s, t.w0, t.w1) + (w - t.w0) * job.inner * job.rows.size
     if windows:
-        g.by_plane, g.counts_row = 1, job.inner
-    else:
-        g.by_plane, g.by_row = step, 1
+        g.by_plane, g.by_row, g.counts_row = 1, 0, job.inner

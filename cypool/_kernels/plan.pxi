@@ -124,12 +124,14 @@ cdef class Plan:
 
 
 cdef bint looks(const Job* job) noexcept:
-    """Whether looking for NaN first costs less than minding it all along: windows that share their elements."""
+    """Whether looking for NaN first costs less than minding it all along: windows that share their elements, or are
+    picked from among many."""
     cdef Py_ssize_t i, saved = 0, read = 1
     for i in range(3):
         read *= job.axis[i].stride
         saved += job.axis[i].kernel - 1
-    return not job.whole and job.rows.floating and saved * (3 if job.rows.taps else 1) > 5 * read
+    return not job.whole and job.rows.floating and (
+        saved * (3 if job.rows.taps else 1) > 5 * read or job.way == PICKED and job.rows.taps)
 
 
 cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:

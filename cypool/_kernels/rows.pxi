@@ -660,13 +660,12 @@ cdef void interleave(Element* y, const Element* first, const Element* second, Py
         y[i] = (first if i - turns * phases < firsts else second)[head + turns]
 
 
-cdef void pick(Element* y, const Element* x, const int64_t* first, const int64_t* count, int64_t base, int64_t size,
-               Py_ssize_t n) noexcept nogil:
-    """y[i] = x[first[i] - base] for those i < n whose count is `size`."""
-    cdef Py_ssize_t i
-    for i in range(n):
-        if count[i] == size:
-            y[i] = x[first[i] - base if size > 0 else 0]        # one without elements begins nowhere
+cdef void pick(Element* y, const Element* x, const Grid* g) noexcept nogil:
+    """y[0] = x[0] in every row of the grid: a column."""
+    cdef Py_ssize_t p, q
+    for p in range(g.planes):
+        for q in range(g.rows):
+            y[p * g.y_plane + q * g.y_row] = x[p * g.x_plane + q * g.x_row]
 
 
 cdef void ordinals(char* y, const Element* tap, Py_ssize_t n, int width) noexcept nogil:
@@ -699,7 +698,7 @@ ctypedef bint (*HasNaN)(const char*, const Grid*) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*Interleave)(char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t) noexcept nogil
-ctypedef void (*Pick)(char*, const char*, const int64_t*, const int64_t*, int64_t, int64_t, Py_ssize_t) noexcept nogil
+ctypedef void (*Pick)(char*, const char*, const Grid*) noexcept nogil
 ctypedef void (*Ordinals)(char*, const char*, Py_ssize_t, int) noexcept nogil
 
 

@@ -105,19 +105,6 @@ cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_
         job.rows.divide(y, &g)
 
 
-cdef void load_row(const Job* job, Scratch* s, const Tile* t, char* y, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
-    """The tile's columns of one input row, divided where the job says so."""
-    cdef Grid g = line((t.in_w1 - t.in_w) * job.inner)
-    cdef double by
-    if t.in_w1 > t.in_w:
-        load_run(job, s, y, job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + h * job.x.h + t.in_w * job.x.w,
-                 t.in_w1 - t.in_w, job.x.w)
-        if job.divide_source and job.fixed_divisor == 0:
-            by = row_divisor(job, d, h)
-            g.by, g.counts = &by, count_row(job, s, t.in_w, t.in_w1)
-            job.rows.divide(y, &g)
-
-
 cdef void touch_rows(const Job* job, const Tile* t, Block x) noexcept nogil:
     """Bring rows that are used where they are into the caches, in order."""
     cdef Py_ssize_t d, h, rows = t.in_h1 - t.in_h, bytes = (t.in_w1 - t.in_w) * job.inner * job.rows.size
@@ -131,7 +118,10 @@ cdef void touch_rows(const Job* job, const Tile* t, Block x) noexcept nogil:
 
 cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogil:
     cdef Block block
-    cdef Py_ssize_t d, h, size = job.rows.size
+    cdef Py_ssize_t d, h, size = job.rows.size, rows = t.in_h1 - t.in_h
+    cdef const char* x
+    cdef char* y
+    cdef Grid g
     block.tap = NULL
     if job.x.direct:
         block.value = (job.x.data + t.a * job.x.a + t.b * job.x.b + t.in_d * job.x.d + t.in_h * job.x.h
@@ -143,15 +133,20 @@ cdef Block source_block(const Job* job, Scratch* s, const Tile* t) noexcept nogi
     block.value = s.value[0]
     block.buffer = 0
     block.row = (t.in_w1 - t.in_w) * job.inner
-    block.plane = (t.in_h1 - t.in_h) * block.row
-    if (not (job.divide_source and job.fixed_divisor == 0)
-            and block.row == job.axis[2].size * job.inner and job.x.h == job.axis[2].size * job.x.w):
-        for d in range(t.in_d, t.in_d1):            # the rows of a plane follow each other
-            load_run(job, s, block.value + (d - t.in_d) * block.plane * size,
-                     job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + t.in_h * job.x.h,
-                     (t.in_h1 - t.in_h) * job.axis[2].size, job.x.w)
+    block.plane = rows * block.row
+    if block.row == 0:
         return block
     for d in range(t.in_d, t.in_d1):
-        for h in range(t.in_h, t.in_h1):
-            load_row(job, s, t, block.value + ((d - t.in_d) * block.plane + (h - t.in_h) * block.row) * size, d, h)
+        x = job.x.data + t.a * job.x.a + t.b * job.x.b + d * job.x.d + t.in_h * job.x.h + t.in_w * job.x.w
+        y = block.value + (d - t.in_d) * block.plane * size
+        if block.row == job.axis[2].size * job.inner and job.x.h == job.axis[2].size * job.x.w:
+            load_run(job, s, y, x, rows * job.axis[2].size, job.x.w)        # the rows of a plane follow each other
+        else:
+            for h in range(rows):
+                load_run(job, s, y + h * block.row * size, x + h * job.x.h, t.in_w1 - t.in_w, job.x.w)
+    if job.divide_source and job.fixed_divisor == 0:
+        g = grid_of(block.row, rows, 0, block.row, t.in_d1 - t.in_d, 0, block.plane, 0, 0)
+        set_divisors_of(job, s, t.in_d, t.in_d1, t.in_h, t.in_h1, &g)
+        g.counts = count_row(job, s, t.in_w, t.in_w1)
+        job.rows.divide(block.value, &g)
     return block

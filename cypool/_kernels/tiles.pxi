@@ -89,7 +89,7 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
     job.room = elements(job, d, h, w)
     job.count_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
-    job.by_room = d * h
+    job.by_room = max(d, min(reached(&axis[0], d), axis[0].size)) * max(h, min(reached(&axis[1], h), axis[1].size))
     job.raw_room = job.count_room * max(job.x.size, job.y.size)
     if not job.x.direct:                            # the rows of a plane may be loaded at once
         job.raw_room = max(job.raw_room,

@@ -198,29 +198,31 @@ cdef void reduce_grouped(const Job* job, Scratch* s, const Tile* t, Block x) noe
 cdef void reduce_picked(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
     """Width, narrow windows from a table, of a few sizes: all windows of each size, then those that are wanted."""
     cdef const Axis* axis = &job.axis[2]
-    cdef Py_ssize_t rows = t.h1 - t.h0, planes = t.d1 - t.d0, columns = t.in_w1 - t.in_w, d, h, from_y, from_z
+    cdef Py_ssize_t rows = t.h1 - t.h0, planes = t.d1 - t.d0, columns = t.in_w1 - t.in_w, i, place
     cdef Py_ssize_t size = job.rows.size
     cdef int64_t least = axis.kernel, most = 0, taps
     cdef Block y = result_block(job, s, t, x.buffer)
     cdef Block z = fresh_block(job, s, x.buffer, y.buffer)
+    cdef bint joined = x.buffer >= 0 and x.plane == rows * x.row    # windows over the ends of rows are not wanted
     cdef Grid g
-    z.row, z.plane = columns, rows * columns
-    for d in range(t.w0, t.w1):
-        least, most = min(least, axis.count[d]), max(most, axis.count[d])
+    z.row = x.row if joined else columns
+    z.plane = rows * z.row
+    for i in range(t.w0, t.w1):
+        least, most = min(least, axis.count[i]), max(most, axis.count[i])
     for taps in range(least, most + 1):
-        g = grid_of(columns - taps + 1, rows, x.row, z.row, planes, x.plane, z.plane, spare(job, x), spare(job, z))
+        g = grid_of(x.row if joined else columns - taps + 1, rows, x.row, z.row, planes, x.plane, z.plane,
+                    spare(job, x), spare(job, z))
         if taps > 0:
             job.rows.fold(z.value, z.tap, x.value, x.tap, taps, 1, 1, &g, 0, 1, job.policy)
         else:
             job.rows.fill(z.value, z.tap, &g, job.policy)
-        for d in range(planes):
-            for h in range(rows):
-                from_y, from_z = d * y.plane + h * y.row, d * z.plane + h * z.row
-                job.rows.pick(at(y.value, from_y, size), at(z.value, from_z, size), axis.first + t.w0,
-                              axis.count + t.w0, t.in_w, taps, t.w1 - t.w0)
+        g = grid_of(1, rows, z.row, y.row, planes, z.plane, y.plane, 0, 0)
+        for i in range(t.w0, t.w1):
+            if axis.count[i] == taps:
+                place = axis.first[i] - t.in_w if taps > 0 else 0       # one without elements begins nowhere
+                job.rows.pick(at(y.value, i - t.w0, size), at(z.value, place, size), &g)
                 if job.rows.taps:
-                    job.rows.pick(at(y.tap, from_y, size), at(z.tap, from_z, size), axis.first + t.w0,
-                                  axis.count + t.w0, t.in_w, taps, t.w1 - t.w0)
+                    job.rows.pick(at(y.tap, i - t.w0, size), at(z.tap, place, size), &g)
     finish(job, s, t, y)
 
 
