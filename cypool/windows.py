@@ -66,7 +66,7 @@ class Axis:
         if self.table is not None or self.phases > 1 or self.extent > 4 * self.size + 64:
             return ()
         cost, links = chain(self.kernel, repeats)
-        return links if len(links) > 1 and 1.1 * cost * self.stride < self.kernel + PASS else ()
+        return links if len(links) > 1 and 1.4 * cost * self.stride < self.kernel + PASS else ()
 
     @cached_property
     def empty(self) -> bool:

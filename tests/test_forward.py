@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from cases import DATA, DATA_FORMATS, DTYPES, assert_indices, assert_result, shaped, ties
+from cases import DATA, DATA_FORMATS, DTYPES, assert_indices, assert_result, shaped, specials, ties
 from operators import CHOOSING, OPERATORS, WINDOWED, ids
 
 import cypool
@@ -256,3 +256,37 @@ def test_wide_windows_in_volumes(op, isa):
         window = x[(..., *(slice(max(0, i - 30), i + 31) for i in place))]
         expected = getattr(window, "sum" if op.kind == "avg" else op.kind)((2, 3, 4))
         np.testing.assert_allclose(y[(..., *place)], expected / (61**3 if op.kind == "avg" else 1), rtol=1e-5)
+
+
+# Windows wide along every axis, over enough rows to fill vectors; the last of each settles for fewer.
+ALL_WIDE = [
+    ((200,), {"kernel_size": 25, "padding": 12}),
+    ((120,), {"kernel_size": 40, "stride": 2, "padding": [(20, 7)]}),
+    ((36, 50), {"kernel_size": (9, 25), "padding": [(4, 4), (12, 12)]}),
+    ((37, 40), {"kernel_size": (30, 36), "stride": (2, 1), "padding": [(15, 0), (18, 18)], "ceil_mode": True}),
+    ((19, 77), {"kernel_size": (13, 33), "stride": (1, 3)}),
+    ((12, 12, 28), {"kernel_size": (8, 9, 24), "padding": [(4, 0), (0, 4), (0, 12)]}),
+    ((15, 9, 26), {"kernel_size": (12, 8, 26), "stride": (2, 1, 1), "padding": [(6, 6), (0, 0), (13, 0)]}),
+]
+
+
+@cache
+def all_wide_calls(op, name, data_format):
+    rng = np.random.default_rng(8)
+    channels = 35 if op.ndim == 1 else 17 if data_format == "channels_last" else 2
+    calls = []
+    for spatial, given in ALL_WIDE:
+        for make in (ties, specials) if name == "float32" else (ties,):
+            if len(spatial) == op.ndim:
+                x = make(rng, shaped(1, channels, spatial, data_format), op.dtypes[name])
+                window = {"stride": 1, **given}
+                calls.append((x, window, op.expected(x, window, data_format)))
+    return calls
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("name", ["float32", "float64", "uint8", "int64"])
+@pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))
+def test_windows_wide_along_all_axes(op, name, data_format, isa):
+    for x, window, expected in all_wide_calls(op, name, data_format):
+        verify(op, x, window, data_format, expected)

@@ -82,6 +82,29 @@ def test_builds_agree_in_every_bit(op, where, data_format):
         assert all(same_bits(a, b) for a, b in zip(other, seen[0], strict=True))
 
 
+# Wide along every axis: windows are made of blocks that begin at the same place in every tile.
+WIDE = {1: {"kernel_size": 27}, 2: {"kernel_size": (11, 29), "padding": (5, 0)}, 3: {"kernel_size": (8, 9, 26)}}
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+@pytest.mark.parametrize("where", ["many", "one"])
+@pytest.mark.parametrize("op", WINDOWED, ids=ids(WINDOWED))
+def test_wide_windows_agree_in_every_bit(op, where, data_format):
+    x = large_input(op, where, data_format)
+    window = {"stride": 1, **WIDE[op.ndim]}
+    before, seen = dispatch.in_use(), []
+    try:
+        for name in dispatch.available():
+            dispatch.use(name)
+            for threads in (1, 3):
+                seen.append(results(op, x, window, data_format=data_format, num_threads=threads))
+    finally:
+        dispatch.use(before)
+    for got in seen[1:]:
+        for a, b in zip(got, seen[0], strict=True):
+            assert same_bits(a, b)
+
+
 @pytest.mark.parametrize("where", ["many", "one"])
 @pytest.mark.parametrize("op", [op for op in OPERATORS if op.ndim < 3], ids=lambda op: op.id)
 def test_large_results_are_right(op, where):

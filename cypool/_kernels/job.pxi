@@ -23,6 +23,7 @@ cdef struct Axis:
     Py_ssize_t phases
     const int64_t* link     # a wide window is a chain of narrow ones: pairs (taps, step), see windows.chain
     Py_ssize_t links        # or none
+    bint rolls              # or the rest of one block and the beginning of the next, see `roll`
 
 
 cdef struct Window:
@@ -50,6 +51,7 @@ cdef enum Way:              # how the windows along a row are reduced
     PICKED                  # narrow windows from a table: from all windows of their size, those that are wanted
     PHASED                  # so, phase by phase; then the phases take turns
     PADDED                  # tap by tap, over rows with padding between them
+    ROLLED                  # by blocks, the row turned upright
     SLIDE                   # by a chain of narrow windows, over rows with padding between them
 
 
@@ -85,6 +87,7 @@ cdef enum:
     STREAM = 1 << 26        # bytes of input and output together from which on the caches hold neither
     REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
     CHUNK = 2048            # elements of a whole plane that are reduced at once
+    WIDEST = 256            # taps of windows that roll: their sums are that many additions
     LONG = 192              # elements from which on a row is better done on its own
 
 

@@ -1,17 +1,21 @@
 # Passes: the windows of one axis, tap by tap or by a chain of narrower ones; depth and height.
 
 
-cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too) noexcept nogil:
-    """A block in a buffer that is neither of two."""
+cdef inline Block buffer_block(const Job* job, Scratch* s, int i) noexcept nogil:
     cdef Block block
-    cdef int i = 0
-    while i == used or i == used_too:
-        i += 1
     block.buffer = i
     block.value = s.value[i]
     block.tap = s.tap[i] if job.rows.taps else NULL
     block.plane = block.row = 0
     return block
+
+
+cdef inline Block fresh_block(const Job* job, Scratch* s, int used, int used_too) noexcept nogil:
+    """A block in a buffer that is neither of two."""
+    cdef int i = 0
+    while i == used or i == used_too:
+        i += 1
+    return buffer_block(job, s, i)
 
 
 cdef inline Grid grid_of(Py_ssize_t n, Py_ssize_t rows, Py_ssize_t x_row, Py_ssize_t y_row, Py_ssize_t planes,
@@ -70,6 +74,31 @@ cdef void fold_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t 
         i = end
 
 
+cdef void roll_axis(const Job* job, const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t in0, Py_ssize_t in1,
+                    Block x, Py_ssize_t x_pitch, Block y, Py_ssize_t y_pitch, Block rest, Py_ssize_t n,
+                    int64_t ordinal) noexcept nogil:
+    """Wide windows i0..i1 of vectors of n elements, of which in0..in1 are there; `rest` is room."""
+    cdef Rolling g
+    g.kernel, g.stride, g.begin, g.windows = axis.kernel, axis.stride, i0 * axis.stride, i1 - i0
+    g.low, g.high = in0 + axis.padding, in1 + axis.padding
+    g.n, g.x_pitch, g.y_pitch, g.beyond, g.ordinal = n, x_pitch, y_pitch, x.buffer >= 0, ordinal
+    job.rows.roll(y.value, y.tap, x.value, x.tap, rest.value, rest.tap, &g, job.policy)
+
+
+cdef void roll_lines(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t in0,
+                     Py_ssize_t in1, Block x, Py_ssize_t x_pitch, Block y, Py_ssize_t y_pitch, Py_ssize_t lines,
+                     Py_ssize_t x_line, Py_ssize_t y_line, Py_ssize_t n, int64_t ordinal) noexcept nogil:
+    """So, along parallel lines; those that touch are one."""
+    cdef Block rest = fresh_block(job, s, x.buffer, y.buffer)
+    cdef Py_ssize_t i
+    if x_line == n and y_line == n:
+        n *= lines
+        lines = 1
+    for i in range(lines):
+        roll_axis(job, axis, i0, i1, in0, in1, moved(job, x, i * x_line), x_pitch, moved(job, y, i * y_line), y_pitch,
+                  rest, n, ordinal)
+
+
 cdef Block slide(const Job* job, Scratch* s, const Axis* axis, Py_ssize_t links, Block x, Py_ssize_t n,
                  Py_ssize_t pitch, int64_t ordinal) noexcept nogil:
     """Windows from every i on that stays within n, taps `pitch` elements apart: so many links of the chain."""
@@ -114,7 +143,7 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     cdef Block y
     if single(axis):
         return x
-    if axis.links > 0:
+    if axis.links > 0 and not axis.rolls:
         y = padded_block(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, rows * columns, rows, x.row, columns,
                          0, columns, span(axis, t.d1 - t.d0) * rows * columns)
         y = slide(job, s, axis, axis.links, y, span(axis, t.d1 - t.d0) * rows * columns,
@@ -125,8 +154,12 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     y = fresh_block(job, s, x.buffer, -1)
     y.row = columns
     y.plane = rows * columns
-    fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal,
-              axis.phases == 1 and alike(axis, t.d0, t.d1) == t.d1)
+    if axis.rolls:
+        roll_lines(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, y, y.plane, rows, x.row, y.row, columns,
+                   ordinal)
+    else:
+        fold_axis(job, axis, t.d0, t.d1, t.in_d, x, x.plane, y, y.plane, rows, x.row, y.row, columns, ordinal,
+                  axis.phases == 1 and alike(axis, t.d0, t.d1) == t.d1)
     return y
 
 
@@ -141,7 +174,7 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
     cdef Grid g
     if single(axis) and pitch == columns:
         return x
-    if axis.links > 0:
+    if axis.links > 0 and not axis.rolls:
         length = span(axis, rows) * pitch
         y = padded_block(job, s, axis, t.h0, t.h1, t.in_h, t.in_h1, x, x.row, pitch, planes, x.plane, length,
                          left, columns, planes * length)
@@ -158,7 +191,12 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
     z = y
     z.value = at(y.value, left, size)
     z.tap = at(y.tap, left, size)
-    fold_axis(job, axis, t.h0, t.h1, t.in_h, x, x.row, z, y.row, planes, x.plane, y.plane, columns, ordinal, t.spill)
+    if axis.rolls:
+        roll_lines(job, s, axis, t.h0, t.h1, t.in_h, t.in_h1, x, x.row, z, y.row, planes, x.plane, y.plane, columns,
+                   ordinal)
+    else:
+        fold_axis(job, axis, t.h0, t.h1, t.in_h, x, x.row, z, y.row, planes, x.plane, y.plane, columns, ordinal,
+                  t.spill)
     if left > 0:
         g = grid_of(left, planes * rows, 0, pitch, 1, 0, 0, 0, 0)
         job.rows.fill(y.value, y.tap, &g, job.policy)

@@ -98,13 +98,15 @@ cdef class Plan:
         job.a, job.b, job.inner = dims[0], dims[1], dims[5]
         describe(&job.x, x, self.role, self.from_code, self.swapped)
         describe(&job.y, y, self.role, self.to_code, False)
-        deal_out_channels(&job)
         if index is not None:
             job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
             job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
             if self.offsets is not None:
                 job.offset = &self.offsets[0]
         merge_axes(&job)
+        for i in range(3):
+            job.axis[i].rolls = rolls(&job, &job.axis[i], 20 if i == 2 and job.inner == 1 else 4)
+        deal_out_channels(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
                         and not job.divide_source)
         job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
@@ -127,6 +129,8 @@ cdef bint looks(const Job* job) noexcept:
     """Whether looking for NaN first costs less than minding it all along: windows that share their elements, or are
     picked from among many."""
     cdef Py_ssize_t i, saved = 0, read = 1
+    if job.way == ROLLED and not job.rows.taps and single(&job.axis[0]) and single(&job.axis[1]):
+        return False                                # rolling takes less time than looking
     for i in range(3):
         read *= job.axis[i].stride
         saved += job.axis[i].kernel - 1
@@ -158,10 +162,10 @@ cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns
 
 cdef void deal_out_channels(Job* job) noexcept:
     """Many channels times a wide window overflow the caches: work on some channels at a time."""
-    cdef Py_ssize_t part = 64
+    cdef Py_ssize_t part = VECTOR / job.rows.size if shares(&job.axis[0]) else 64
     job.channels = job.inner
     if job.inner <= part or job.b > 1 or job.whole or not (
-            job.axis[0].links > 0 or job.axis[1].links > 0 or job.axis[2].links > 0):
+            shares(&job.axis[0]) or shares(&job.axis[1]) or shares(&job.axis[2])):
         return
     while part > 8 and job.inner % part:
         part -= 1

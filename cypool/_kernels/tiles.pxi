@@ -23,8 +23,8 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     cdef Py_ssize_t columns = reached(&job.axis[2], w)
     cdef Py_ssize_t in_h = min(reached(&job.axis[1], h), job.axis[1].size)
     cdef Py_ssize_t in_d = min(reached(&job.axis[0], d), job.axis[0].size)
-    cdef Py_ssize_t most
-    if job.way == GROUPED or job.way == PICKED:
+    cdef Py_ssize_t most, i
+    if job.way == GROUPED or job.way == PICKED or job.way == ROLLED:
         columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
     elif job.way == PHASED:
         columns += job.axis[2].kernel / job.axis[2].phases
@@ -32,20 +32,42 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     if job.way == PHASED:
         columns *= 2                                # of both sorts
     most = max(d * h, d * in_h) * columns
-    if job.axis[0].links > 0:
+    if job.axis[0].links > 0 and not job.axis[0].rolls:
         most = max(most, span(&job.axis[0], d) * in_h * columns)
-    if job.axis[1].links > 0:
+    if job.axis[1].links > 0 and not job.axis[1].rolls:
         most = max(most, d * span(&job.axis[1], h) * columns)
+    for i in range(3):
+        if job.axis[i].rolls:                       # what is left of a block, and rows that were turned
+            most = max(most, (job.axis[i].kernel + (max(columns, w) if i == 2 else 0)) * turned(job))
     if not job.x.direct:
         most = max(most, in_d * in_h * columns)
     return most
+
+
+cdef bint rolls(const Job* job, const Axis* axis, Py_ssize_t least) noexcept nogil:
+    """Whether windows are wide enough to roll. Ordinals are counted over two windows then, and stay below that of
+    padding."""
+    return (axis.first == NULL and axis.phases == 1 and axis.dilation == 1 and axis.out > 1
+            and least + 4 * axis.stride <= axis.kernel <= WIDEST
+            and (not job.rows.taps or job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel < 1 << 20))
+
+
+cdef inline bint shares(const Axis* axis) noexcept nogil:
+    """Whether neighbouring windows share much that is worth computing once."""
+    return axis.links > 0 or axis.rolls
+
+
+cdef inline Py_ssize_t part_of(const Axis* axis) noexcept nogil:
+    """Half as many outputs as lie under a window."""
+    return min(axis.out, (axis.kernel - 1) * axis.dilation / (2 * axis.stride) + 1)
 
 
 cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     """Tiles are whole planes while those are small, then bands of rows, then parts of rows. No result depends on it."""
     cdef const Axis* axis = job.axis
     cdef Py_ssize_t d = 1, h = 1, w = axis[2].out, wanted = 4 * threads if threads > 1 else 1
-    cdef bint wide = axis[0].links > 0
+    cdef Py_ssize_t limit = 4 * LARGE
+    cdef bint cube = shares(&axis[0])
     job.way = choose_way(job)
     if job.whole:
         job.tile_d = job.tile_h = 1
@@ -55,21 +77,31 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         job.raw_room = job.room * max(job.x.size, job.y.size)
         job.count_room, job.by_room = job.inner, 1
         return
-    if axis[1].links > 0 or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
+    if shares(&axis[1]) or not job.x.direct or axis[0].kernel > 1 or axis[0].first != NULL:
         # enough rows that what neighbouring windows share is worth computing once
         h = min((axis[1].kernel - 1) * axis[1].dilation + 1, axis[1].size)
         h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * h / axis[1].stride))
-    if axis[0].links > 0:
+    if cube:
         d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
-    while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > 1:
+    if job.way == ROLLED and job.inner == 1:        # rows that are turned upright together
+        h = max(h, min(axis[1].out, turned(job)))
+        d = max(d, min(axis[0].out, ceil_div(turned(job), h)))
+    while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > (
+            4 * axis[2].kernel if shares(&axis[2]) else 1):
         w = (w + 1) / 2
-    while elements(job, d, h, w) > (16 if wide else 4) * LARGE and (h > 1 or d > 1):
-        if wide and w * job.inner > h and w > d:    # wide along all axes: what neighbours share is most in a cube
-            w = (w + 1) / 2
-        elif h > 1 and (h > d or not wide):
-            h = (h + 1) / 2
-        else:
-            d = (d + 1) / 2
+    if cube:                                        # what neighbours share is most in a cube, not much below a window
+        limit *= 4 if job.inner == 1 else 20
+        while elements(job, d, h, w) > limit and max(d, h, w) > 1 and (
+                d > part_of(&axis[0]) or h > part_of(&axis[1]) or w > part_of(&axis[2])
+                or elements(job, d, h, w) > 256 * LARGE):
+            if w > h and w > d:
+                w = (w + 1) / 2
+            elif h > d:
+                h = (h + 1) / 2
+            else:
+                d = (d + 1) / 2
+    while elements(job, d, h, w) > limit and not cube and h > 1:
+        h = (h + 1) / 2
     while h < axis[1].out and elements(job, d, min(2 * h, axis[1].out), w) <= TILE:
         h = min(2 * h, axis[1].out)
     while h == axis[1].out and d < axis[0].out and elements(job, min(2 * d, axis[0].out), h, w) <= TILE:

@@ -117,7 +117,7 @@ cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcep
 cdef inline bint divided_on_the_way(const Job* job) noexcept nogil:
     """Whether the last fold divides. A power of two multiplies its inverse, which is no trouble afterwards."""
     cdef int exponent
-    return (job.divided and job.rows.floating and not job.whole and job.way != PICKED
+    return (job.divided and job.rows.floating and not job.whole and job.way != PICKED and job.way != ROLLED
             and fabs(frexp(job.fixed_divisor, &exponent)) != 0.5)
 
 
@@ -226,6 +226,50 @@ cdef void reduce_picked(const Job* job, Scratch* s, const Tile* t, Block x) noex
     finish(job, s, t, y)
 
 
+cdef inline Py_ssize_t turned(const Job* job) noexcept nogil:
+    """How many rows are turned upright at once: two vectors of them."""
+    return 2 * VECTOR / job.rows.size
+
+
+cdef void reduce_rolled(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
+    """Width, wide windows: rows of channels roll as they are, single numbers are turned upright before, and back."""
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t rows = t.h1 - t.h0, planes = t.d1 - t.d0, columns = t.in_w1 - t.in_w, out = t.w1 - t.w0
+    cdef Py_ssize_t pitch = turned(job), d, h, n
+    cdef int last = BUFFERS - 1
+    cdef Block y = result_block(job, s, t, x.buffer), upright, rest, rolled, from_x, to_y
+    if job.inner > 1:
+        for d in range(planes):
+            roll_lines(job, s, axis, t.w0, t.w1, t.in_w, t.in_w1, moved(job, x, d * x.plane), job.inner,
+                       moved(job, y, d * y.plane), job.inner, rows, x.row, y.row, job.inner, 1)
+        finish(job, s, t, y)
+        return
+    if x.plane == rows * x.row and y.plane == rows * y.row:
+        rows *= planes
+        planes = 1
+    upright = fresh_block(job, s, x.buffer, y.buffer)
+    while last == x.buffer or last == y.buffer or last == upright.buffer:
+        last -= 1
+    rolled = buffer_block(job, s, last)
+    rest = moved(job, upright, columns * pitch)     # behind the rows that stand there
+    if x.tap == NULL:
+        upright.tap = NULL
+    for d in range(planes):
+        h = 0
+        while h < rows:
+            n = min(pitch, rows - h)
+            from_x, to_y = moved(job, x, d * x.plane + h * x.row), moved(job, y, d * y.plane + h * y.row)
+            job.rows.turn(upright.value, from_x.value, n, columns, x.row, pitch)
+            if x.tap != NULL:
+                job.rows.turn(upright.tap, from_x.tap, n, columns, x.row, pitch)
+            roll_axis(job, axis, t.w0, t.w1, t.in_w, t.in_w1, upright, pitch, rolled, pitch, rest, n, 1)
+            job.rows.turn(to_y.value, rolled.value, out, n, pitch, y.row)
+            if job.rows.taps:
+                job.rows.turn(to_y.tap, rolled.tap, out, n, pitch, y.row)
+            h += n
+    finish(job, s, t, y)
+
+
 cdef void reduce_phased(const Job* job, Scratch* s, const Tile* t, Block x) noexcept nogil:
     """Width, a gradient: windows one element apart, then a result of each phase in turn. There are two sorts of phases
     at most, those whose windows have one element more and those whose have one less."""
@@ -321,6 +365,9 @@ cdef Way choose_way(const Job* job) noexcept nogil:
         return GROUPED                              # long, and shares little with its neighbours
     if axis.kernel * axis.dilation > 4 * axis.size + 64:
         return GROUPED                              # mostly padding
+    if axis.rolls and (job.inner * job.rows.size >= VECTOR or job.inner == 1 and 4 <= job.rows.size <= 8
+                       and 2 * job.axis[0].out * job.axis[1].out >= turned(job)):
+        return ROLLED                               # enough rows for a vector, or channels
     if axis.links > 0:
         return SLIDE
     if axis.out * job.inner >= LONG and single(&job.axis[0]) and single(&job.axis[1]):
@@ -370,7 +417,7 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
             and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
         t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
     block = source_block(job, s, &t)
-    if block.buffer < 0 and job.far:
+    if block.buffer < 0 and (job.far or job.blind == NULL and (job.axis[0].rolls or job.axis[1].rolls)):
         touch_rows(job, &t, block)
     if job.blind != NULL:
         g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
@@ -384,6 +431,8 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
         reduce_picked(job, s, &t, block)
     elif job.way == PHASED:
         reduce_phased(job, s, &t, block)
+    elif job.way == ROLLED:
+        reduce_rolled(job, s, &t, block)
     elif job.way == SLIDE:
         slide_rows(job, s, &t, block)
     else:
