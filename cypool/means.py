@@ -31,6 +31,8 @@ ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60, 2.0**-40),
 #: Windows of a piece that may be taken one by one, of all, before another scale is tried; and scales at most.
 FEW = 1 / 64
 SCALES = 32
+#: Elements that are compared with a number at once.
+ROW = 4096
 #: Taps of the windows that are taken one by one at once.
 TAPS = 1 << 18
 
@@ -135,16 +137,34 @@ class Power(Mean):
         return ~np.isfinite(largest_u) | (largest_u == 0), inverse_where_negative(largest_u, p)
 
     def root(self, mean: Array, unit: Any, p: Any) -> Array:
-        y = power(mean, 1 / np.abs(p))
+        cubic = np.ndim(p) == 0 and abs(p) == 3     # a mean is not negative: the fast root will do
+        y = np.cbrt(mean) if cubic else power(mean, 1 / np.abs(p))
         return inverse_where_negative(y if unit is None else y * unit, p)
 
     def slopes(self, size: Array, w: Array) -> Array:
         """``size ** (p - 1)``, and 0 where size is."""
-        slopes: Array = np.maximum(size, np.finfo(w.dtype).smallest_subnormal)  # no choice for each: that takes long
+        slopes = at_least(size, np.finfo(w.dtype).smallest_subnormal)       # no choice for each: that takes long
         np.divide(w, slopes, out=slopes)
         if not np.isfinite(slopes).all():
             slopes[~np.isfinite(slopes)] = 0
         return slopes
+
+
+def at_least(x: Array, least: Any) -> Array:
+    """``np.maximum(x, least)``, by rows: NumPy takes three times as long to compare with a number as with an array."""
+    y, row = np.empty(x.shape, x.dtype), np.full(ROW, least, x.dtype)
+    flat, out = x.reshape(-1), y.reshape(-1)
+    whole = x.size // ROW * ROW
+    np.maximum(flat[:whole].reshape(-1, ROW), row, out=out[:whole].reshape(-1, ROW))
+    np.maximum(flat[whole:], row[:x.size - whole], out=out[whole:])
+    return y
+
+
+def signed(size: Array, x: Array) -> Array:
+    """``np.copysign(size, x)`` in place, for sizes without a sign: by their bits, a third of the time."""
+    bits = np.dtype(f"u{x.itemsize}")
+    size.view(bits)[...] |= x.view(bits) & bits.type(1 << (8 * x.itemsize - 1))
+    return size
 
 
 def power(u: Array, p: Any) -> Array:

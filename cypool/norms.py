@@ -32,7 +32,7 @@ class Lp(means.Power):
         if unit is None and np.ndim(p) == 0 and p in (2, 4):
             return (means.power(x, p - 1) * by_y(),)
         slopes = self.slopes(np.abs(x), w)
-        return (np.copysign(slopes, x, out=slopes) * by_y(),)
+        return (means.signed(slopes, x) * by_y(),)
 
     def slope(self, x: Array) -> Any:
         return np.sign(x)
@@ -67,14 +67,14 @@ class GeM(means.Power):
         self.eps = eps
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
-        return means.inverse_where_negative(np.maximum(x, self.eps), p)
+        return means.inverse_where_negative(means.at_least(x, self.eps), p)
 
     def result(self, s: Array, t: Any, count: Any, unit: Any, p: Any) -> Array:
         return self.root(s / count, unit, p)
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
-        slopes = self.slopes(np.maximum(x, self.eps), w)
+        slopes = self.slopes(means.at_least(x, self.eps), w)
         slopes *= x >= self.eps
         return (slopes * by_y(),)
 
@@ -82,7 +82,7 @@ class GeM(means.Power):
         return x >= self.eps
 
     def value(self, x: Array) -> Array:
-        return np.asarray(np.log(np.maximum(x, self.eps)))
+        return np.asarray(np.log(means.at_least(x, self.eps)))
 
     def parameter(self, d: Array, s: Array, t: Array, y: Array, p: Any) -> Array:
         return np.where(d == 0, 0, d * y / p * (t / s - np.log(y)))

@@ -46,7 +46,10 @@ class Attention(means.Ratio, means.Exponential):
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
         each = by_s()
-        return w * each, w * (x * each - by_y())
+        grad_z = x * each
+        grad_z -= by_y()
+        grad_z *= w
+        return w * each, grad_z
 
 
 def _soft_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts | None = None, padding: Padding = 0,
