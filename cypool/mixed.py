@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from cypool import arguments, windowed
 from cypool.calls import Call, call, cast, learned
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling, add_chosen, reduce_windows
-from cypool.pieces import real_of
+from cypool.pieces import Piece, each, forward_pieces, real_of
 from cypool.weighted import correlate, correlate_backward, tap_weights
 from cypool.windowed import Array, Format, IntOrInts, NanPolicy, Padding, fit
 from cypool.windows import adjoint
@@ -72,13 +72,21 @@ def proportion(c: Call, alpha: Any) -> Any:
 def mix(c: Call, alpha: Any, out: Any) -> Array:
     real = real_of(c.x)
     y, full = c.out(out)
-    a = cast(np.asarray(proportion(c, alpha)), real)
-    with np.errstate(all="ignore"):
-        parts = both(c, real)
-        most, mean = parts.most * a, parts.mean * (1 - a)
+    whole = cast(np.asarray(proportion(c, alpha)), real)
+
+    def work(piece: Piece, threads: int | None) -> None:
+        x = piece.cut(c.x, piece.inputs)
+        shape = arguments.with_spatial(x.shape, piece.windows.shape, c.last)
+        parts = both(replace(c, x=x, windows=piece.windows, full=shape, threads=threads), real)
+        a = piece.cut(whole, slice(None)) if whole.ndim else whole
+        most, mean = parts.most, parts.mean
+        most *= a
+        mean *= 1 - a
         if np.any((a == 0) | (a == 1)):                 # what has no part may be infinite
             most, mean = np.where(a == 0, 0, most), np.where(a == 1, 0, mean)
-        full[...] = most + mean
+        np.add(most, mean, out=piece.cut(full, piece.outputs), casting="same_kind")
+
+    each(work, forward_pieces(c.x.shape, c.windows, c.last), c.x.size, c.threads)
     return y
 
 
@@ -179,9 +187,9 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
         parts = both(c, real, indices=True)
         assert parts.chosen is not None
         spread_both(c, full, d * a, d * (1 - a), parts.chosen)
-        each = d * (parts.most - parts.mean)
-        axes = tuple(i for i in range(each.ndim) if a.ndim == 0 or a.shape[i] == 1)
-        made = each.sum(axis=axes, dtype=np.float64)
+        by_alpha = d * (parts.most - parts.mean)
+        axes = tuple(i for i in range(by_alpha.ndim) if a.ndim == 0 or a.shape[i] == 1)
+        made = by_alpha.sum(axis=axes, dtype=np.float64)
     return result, learned(made, alpha)
 
 
