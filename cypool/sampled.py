@@ -5,7 +5,6 @@ All draws are made at once, before any pooling, in the order (N, C, spatial): re
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike
 from cypool import arguments, means
 from cypool.calls import Call, call
 from cypool.dimensions import dimensions, plain
+from cypool.dispatch import Pooling
 from cypool.norms import run, run_backward
 from cypool.pieces import Piece, each, extended, forward_pieces, planes, spatial_axes, tap_views
 from cypool.windowed import Array, Format, IntOrInts, Padding, fit, scatter
@@ -368,56 +368,48 @@ def _fractional_max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, output
     full = arguments.with_spatial(batch.shape, outputs, last)
     shape = full[len(full) - given.ndim:]
     y = arguments.out_array(out, shape, arguments.native(given.dtype), given)
-    indices = np.empty(full, np.int64)
+    indices = np.empty(full, np.int64) if wanted else None
     target = y.reshape(full)
     begin = [starts(n, k, o, u[..., i]) for i, (n, k, o) in enumerate(zip(sizes, kernel, outputs, strict=True))]
 
-    def in_order(a: Array) -> Array:
-        return np.moveaxis(a, -1, 1) if last else a
-
-    planar, planar_y, planar_index = in_order(batch), in_order(target), in_order(indices)
-
     def work(part: tuple[slice, slice], threads: int | None) -> None:
-        planar_y[part], planar_index[part] = best_of(planar[part], [b[part] for b in begin], kernel, sizes)
+        cut = (part[0], ..., part[1]) if last else part
+        most, place = best_of(batch[cut], [b[part] for b in begin], kernel, last, wanted, threads)
+        target[cut] = most
+        if indices is not None:
+            indices[cut] = place
 
-    each(work, list(planes(planar.shape, False)), batch.size, arguments.threads(num_threads))
-    return (y, indices.reshape(shape)) if wanted else y
-
-
-def best_of(x: Array, begin: list[Array], kernel: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[Array, Array]:
-    """The maximum of each region of some planes, and where it was: the first of equal ones, the last NaN."""
-    corner: Any = 0
-    for i, b in enumerate(begin):
-        corner = corner * sizes[i] + b.reshape(*b.shape[:2], *(-1 if j == i else 1 for j in range(len(begin))))
-    shape = corner.shape
-    if math.prod(kernel) > 64:
-        return best_one_by_one(x, begin, kernel, shape)
-    flat, corner = np.ascontiguousarray(x).reshape(*shape[:2], -1), corner.reshape(*shape[:2], -1)
-    best: Any = None
-    place = corner
-    for tap in np.ndindex(*kernel):
-        here = corner + sum(j * math.prod(sizes[i + 1:]) for i, j in enumerate(tap))
-        value = np.take_along_axis(flat, here, 2)
-        if best is None:
-            best, place = value, here
-            continue
-        better = (value > best) | (value != value)
-        best, place = np.where(better, value, best), np.where(better, here, place)
-    return best.reshape(shape), place.reshape(shape)
+    each(work, list(planes(batch.shape, last)), batch.size, arguments.threads(num_threads))
+    return y if indices is None else (y, indices.reshape(shape))
 
 
-def best_one_by_one(x: Array, begin: list[Array], kernel: tuple[int, ...],
-                    shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """As `best_of`, for regions of many elements."""
-    best, place = np.empty(shape, x.dtype), np.empty(shape, np.int64)
-    for at in np.ndindex(*shape):
-        corner = [int(b[(*at[:2], i)]) for b, i in zip(begin, at[2:], strict=True)]
-        part = x[at[:2]][tuple(slice(c, c + k) for c, k in zip(corner, kernel, strict=True))]
-        missing = np.flatnonzero(part != part)
-        where = np.unravel_index(missing[-1] if missing.size else int(np.argmax(part)), part.shape)
-        best[at] = part[where]
-        place[at] = np.ravel_multi_index([c + int(i) for c, i in zip(corner, where, strict=True)], x.shape[2:])
-    return best, place
+def best_of(x: Array, begin: list[Array], kernel: tuple[int, ...], last: bool, wanted: bool,
+            threads: int | None) -> tuple[Array, Any]:
+    """The maximum of each region of some planes, and, if wanted, where it was: those of all windows of that size, of
+    which regions then pick theirs."""
+    n, channels = begin[0].shape[:2]
+
+    def corners(sizes: tuple[int, ...], first: Any) -> Any:
+        """Where the regions begin in planes of these sizes."""
+        for i, b in enumerate(begin):
+            first = first * sizes[i] + b.reshape(n, channels, *(-1 if j == i else 1 for j in range(len(begin))))
+        return np.moveaxis(first, 1, -1) if last else first
+
+    sizes = arguments.spatial("x", x.shape, last)
+    windows = fit(kernel, 1, 0, 1, False)(sizes)
+    full = arguments.with_spatial(x.shape, windows.shape, last)
+    most, chosen = np.empty(full, arguments.native(x.dtype)), None
+    if wanted:
+        chosen = np.empty(full, np.uint8 if windows.taps <= 256 else np.int32)
+    pooling = Pooling(x.shape, x.dtype, full, most.dtype, windows, "arg_max" if wanted else "max", last)
+    pooling(x, most, chosen, False, threads)
+    place = corners(windows.shape, np.arange(n if last else n * channels).reshape(n, -1, *(1 for _ in begin)))
+    if last:
+        place = place * channels + np.arange(channels)
+    if chosen is None:
+        return most.take(place), None
+    offsets = np.ravel_multi_index(tuple(np.indices(kernel).reshape(len(kernel), -1)), sizes)
+    return most.take(place), corners(sizes, 0) + offsets.take(chosen.take(place))
 
 
 def _fractional_max_pool_backward(ndim: int, grad_output: ArrayLike, indices: ArrayLike,

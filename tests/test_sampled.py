@@ -109,9 +109,12 @@ def regions(n, k, o, u):
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_fractional_regions(ndim, data_format, name):
     rng = np.random.default_rng(ndim)
-    for _ in range(4):
+    for i in range(5):
         sizes = rng.integers(3, 9, ndim)
         kernel = [int(k) for k in rng.integers(1, 4, ndim)]
+        if i == 4:  # more than 256 elements
+            sizes = rng.integers(20, 23, ndim) // (1 if ndim == 2 else 2)
+            kernel = [int(n) - 2 for n in sizes]
         outputs = [int(rng.integers(1, n - k + 2)) for n, k in zip(sizes, kernel, strict=True)]
         x = ties(rng, (2, 3, *sizes), DTYPES.get(name, np.dtype(bool)))
         samples = rng.random((2, 3, ndim))
