@@ -61,12 +61,12 @@ class Axis:
     def links(self, repeats: bool) -> tuple[tuple[int, int], ...]:
         """The narrow windows that this wide one is a chain of (see `chain`); none where folding tap by tap is cheaper.
 
-        A chain is computed at every element, whatever the stride.
+        A chain is computed at every element, whatever the stride, and each of its links passes over memory.
         """
         if self.table is not None or self.phases > 1 or self.extent > 4 * self.size + 64:
             return ()
         cost, links = chain(self.kernel, repeats)
-        return links if len(links) > 1 and 1.4 * cost * self.stride < self.kernel + PASS else ()
+        return links if len(links) > 1 and 1.8 * cost * self.stride < self.kernel + PASS else ()
 
     @cached_property
     def empty(self) -> bool:
