@@ -89,11 +89,11 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     while elements(job, d, h, w) > LARGE and w * job.inner > 256 and w > (
             4 * axis[2].kernel if shares(&axis[2]) else 1):
         w = (w + 1) / 2
-    if cube:                                        # what neighbours share is most in a cube, not much below a window
-        limit *= 4 if job.inner == 1 else 20
+    if cube:            # what neighbours share is most in a cube, not much below a window; each thread needs the room
+        limit *= 4 if job.inner == 1 else max(<Py_ssize_t> 4, 20 / threads)
         while elements(job, d, h, w) > limit and max(d, h, w) > 1 and (
                 d > part_of(&axis[0]) or h > part_of(&axis[1]) or w > part_of(&axis[2])
-                or elements(job, d, h, w) > 256 * LARGE):
+                or elements(job, d, h, w) > 256 * LARGE / threads):
             if w > h and w > d:
                 w = (w + 1) / 2
             elif h > d:
