@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import reference
 
+from cypool import dispatch
+
 try:
     import ml_dtypes
 except ImportError:  # bfloat16 needs ml_dtypes; everything else is tested without it
@@ -166,3 +168,14 @@ def refused(error, *mentions):
         assert not mention or re.search(rf"(?<!\w){re.escape(mention)}(?!\w)", message), (
             f"no {mention!r} in {message!r}"
         )
+
+
+def every_build():
+    """The names of the builds that this machine can run, each in use while its turn lasts."""
+    before = dispatch.in_use()
+    try:
+        for name in dispatch.available():
+            dispatch.use(name)
+            yield name
+    finally:
+        dispatch.use(before)

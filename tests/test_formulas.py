@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import DATA_FORMATS, FLOATS, refused, same_bits
+from cases import DATA_FORMATS, FLOATS, every_build, refused, same_bits
 from formulas import FORMULAS, data
 
 import cypool
@@ -441,22 +441,15 @@ def test_identities():
 @each_dimension
 @each_formula
 def test_every_build_gives_the_same_bits(formula, ndim):
-    from cypool import dispatch
-
     rng = np.random.default_rng(30 + ndim)
-    before = dispatch.in_use()
     for data_format in DATA_FORMATS:
         shape, window, given = formula.random_call(rng, ndim, data_format)
         x = data(rng, formula, shape, np.float32)
         given = formula.logits(rng, x, given, data_format)
         first = None
-        try:
-            for name in dispatch.available():
-                dispatch.use(name)
-                y = formula.run(x, window, given, ndim, data_format=data_format)
-                made = (y, *formula.run_backward(np.ones_like(y), x, window, given, ndim, data_format=data_format))
-                assert first is None or all(
-                    same_bits(np.asarray(a), np.asarray(b)) for a, b in zip(first, made, strict=True)), name
-                first = made
-        finally:
-            dispatch.use(before)
+        for name in every_build():
+            y = formula.run(x, window, given, ndim, data_format=data_format)
+            made = (y, *formula.run_backward(np.ones_like(y), x, window, given, ndim, data_format=data_format))
+            assert first is None or all(
+                same_bits(np.asarray(a), np.asarray(b)) for a, b in zip(first, made, strict=True)), name
+            first = made

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from cases import DATA_FORMATS, check_values, full_range, same_bits, shaped, ties
+from cases import DATA_FORMATS, check_values, every_build, full_range, same_bits, shaped, ties
 from operators import OPERATORS, WINDOWED, ids
 
 import cypool
@@ -71,13 +71,7 @@ def test_threads_do_not_change_a_bit(op, where, data_format, isa):
 def test_builds_agree_in_every_bit(op, where, data_format):
     x = large_input(op, where, data_format)
     window = settings(op)[0]
-    before, seen = dispatch.in_use(), []
-    try:
-        for name in dispatch.available():
-            dispatch.use(name)
-            seen.append(results(op, x, window, data_format=data_format, num_threads=2))
-    finally:
-        dispatch.use(before)
+    seen = [results(op, x, window, data_format=data_format, num_threads=2) for _ in every_build()]
     for other in seen[1:]:
         assert all(same_bits(a, b) for a, b in zip(other, seen[0], strict=True))
 
@@ -92,14 +86,8 @@ WIDE = {1: {"kernel_size": 27}, 2: {"kernel_size": (11, 29), "padding": (5, 0)},
 def test_wide_windows_agree_in_every_bit(op, where, data_format):
     x = large_input(op, where, data_format)
     window = {"stride": 1, **WIDE[op.ndim]}
-    before, seen = dispatch.in_use(), []
-    try:
-        for name in dispatch.available():
-            dispatch.use(name)
-            for threads in (1, 3):
-                seen.append(results(op, x, window, data_format=data_format, num_threads=threads))
-    finally:
-        dispatch.use(before)
+    seen = [results(op, x, window, data_format=data_format, num_threads=threads)
+            for _ in every_build() for threads in (1, 3)]
     for got in seen[1:]:
         for a, b in zip(got, seen[0], strict=True):
             assert same_bits(a, b)
