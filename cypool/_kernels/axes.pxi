@@ -56,6 +56,11 @@ cdef inline bint covered(const Axis* axis) noexcept nogil:
             and axis.dilation == 1 and axis.phases == 1)
 
 
+cdef inline bint chained(const Axis* axis) noexcept nogil:
+    """Whether wide windows along depth or height are a chain of narrow ones."""
+    return axis.links > 0 and not axis.rolls
+
+
 cdef inline Py_ssize_t alike(const Axis* axis, Py_ssize_t i, Py_ssize_t end) noexcept nogil:
     """Where the run of windows ends that follow window i, each one stride further on, with as many taps."""
     cdef Py_ssize_t j = i + 1, last = axis.size + axis.padding - (axis.kernel - 1) * axis.dilation - 1

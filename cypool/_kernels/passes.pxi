@@ -143,7 +143,7 @@ cdef Block reduce_depth(const Job* job, Scratch* s, const Tile* t, Block x) noex
     cdef Block y
     if single(axis):
         return x
-    if axis.links > 0 and not axis.rolls:
+    if chained(axis):
         y = padded_block(job, s, axis, t.d0, t.d1, t.in_d, t.in_d1, x, x.plane, rows * columns, rows, x.row, columns,
                          0, columns, span(axis, t.d1 - t.d0) * rows * columns)
         y = slide(job, s, axis, axis.links, y, span(axis, t.d1 - t.d0) * rows * columns,
@@ -174,7 +174,7 @@ cdef Block reduce_height(const Job* job, Scratch* s, const Tile* t, Block x) noe
     cdef Grid g
     if single(axis) and pitch == columns:
         return x
-    if axis.links > 0 and not axis.rolls:
+    if chained(axis):
         length = span(axis, rows) * pitch
         y = padded_block(job, s, axis, t.h0, t.h1, t.in_h, t.in_h1, x, x.row, pitch, planes, x.plane, length,
                          left, columns, planes * length)

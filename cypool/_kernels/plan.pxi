@@ -88,7 +88,6 @@ cdef class Plan:
         cdef Py_ssize_t dims[6]
         cdef int i
         cdef char tag = 0
-        cdef Py_ssize_t least[3]
         if cnp.PyArray_SIZE(y) == 0:
             return
         job.policy = &tag
@@ -105,13 +104,8 @@ cdef class Plan:
             if self.offsets is not None:
                 job.offset = &self.offsets[0]
         merge_axes(&job)
-        # turning costs more than some twenty taps, unless rows are short: then most taps of theirs are padding
-        least[0] = least[1] = 3
-        least[2] = 4 if job.inner > 1 else 20 if job.axis[2].out >= LONG else 8
-        if job.inner > 1 and job.axis[0].kernel > 1:    # channels of volumes are copied, some at a time
-            least[0] = least[1] = least[2] = 8
         for i in range(3):
-            job.axis[i].rolls = rolls(&job, &job.axis[i], least[i])
+            job.axis[i].rolls = rolls(&job, i)
         deal_out_channels(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
                         and not job.divide_source)

@@ -32,9 +32,9 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     if job.way == PHASED:
         columns *= 2                                # of both sorts
     most = max(d * h, d * in_h) * columns
-    if job.axis[0].links > 0 and not job.axis[0].rolls:
+    if chained(&job.axis[0]):
         most = max(most, span(&job.axis[0], d) * in_h * columns)
-    if job.axis[1].links > 0 and not job.axis[1].rolls:
+    if chained(&job.axis[1]):
         most = max(most, d * span(&job.axis[1], h) * columns)
     for i in range(3):
         if job.axis[i].rolls:                       # what is left of a block, and rows that were turned
@@ -44,9 +44,17 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
     return most
 
 
-cdef bint rolls(const Job* job, const Axis* axis, Py_ssize_t least) noexcept nogil:
-    """Whether windows are wide enough to roll. Ordinals are counted over two windows then, and stay below that of
-    padding."""
+cdef bint rolls(const Job* job, int i) noexcept nogil:
+    """Whether an axis has windows wide enough to roll. Ordinals are counted over two windows then, and stay below that
+    of padding."""
+    cdef const Axis* axis = &job.axis[i]
+    cdef Py_ssize_t least = 3
+    if job.inner > 1 and job.axis[0].kernel > 1:    # channels of volumes are copied, some at a time
+        least = 8
+    elif i == 2 and job.inner > 1:
+        least = 4
+    elif i == 2:                            # turning costs some twenty taps; most taps of short rows are padding
+        least = 20 if axis.out >= LONG else 8
     return (axis.first == NULL and axis.phases == 1 and axis.dilation == 1 and axis.out > 1
             and least + 4 * axis.stride <= axis.kernel <= WIDEST
             and (not job.rows.taps or job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel < 1 << 20))
@@ -100,8 +108,9 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
                 h = (h + 1) / 2
             else:
                 d = (d + 1) / 2
-    while elements(job, d, h, w) > limit and not cube and h > 1:
-        h = (h + 1) / 2
+    else:
+        while elements(job, d, h, w) > limit and h > 1:
+            h = (h + 1) / 2
     while h < axis[1].out and elements(job, d, min(2 * h, axis[1].out), w) <= TILE:
         h = min(2 * h, axis[1].out)
     while h == axis[1].out and d < axis[0].out and elements(job, min(2 * d, axis[0].out), h, w) <= TILE:
