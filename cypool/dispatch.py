@@ -27,8 +27,7 @@ except ImportError as error:
     ) from error
 
 # Numbers shared with the kernels (rows.pxi, types.pxi).
-REDUCTIONS = {name: i for i, name in enumerate(
-    ("max", "min", "sum", "arg_max", "arg_min", "omit_max", "omit_min", "omit_arg_max", "omit_arg_min"))}
+POLICIES = {name: i for i, name in enumerate(("max", "sum", "arg_max", "omit_arg_max"))}
 U8, I8, U16, I16, U32, I32, U64, I64, F16, BF16, F32, F64, WIDE = range(13)
 _STORAGE = {"b1": U8, "u1": U8, "i1": I8, "u2": U16, "i2": I16, "u4": U32, "i4": I32, "u8": U64, "i8": I64,
             "f2": F16, "f4": F32, "f8": F64}
@@ -179,8 +178,8 @@ def storage(dtype: np.dtype[Any]) -> int:
 def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int:
     """The element that the loops compute in.
 
-    Max and min: the stored type (float16 and bfloat16: float32), or a wider one where the window has more taps than
-    its ordinals can count. Sums: float, or the smallest integer that no sum can overflow.
+    Max and min: floats (float16 and bfloat16: float32), or unsigned integers of the stored width, or wider ones where
+    the window has more taps than their ordinals can count. Sums: float, or the smallest integer that no sum can overflow.
     """
     if reduction == "sum":
         if code in (F16, BF16, F32, F64):
@@ -189,15 +188,20 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
         if bits is None:
             return WIDE
         return I32 if taps <= 2 ** (31 - bits) - 1 else I64
-    if code in (F16, BF16):
-        code = F32
-    if "arg" in reduction:
-        code = {U8: I32, I8: I32, U16: I32, I16: I32, U32: I64}.get(code, code)
-        if code == I32 and taps > 2**30:
-            code = I64
-        if code == F32 and taps > 2**23:
-            code = F64
-    return code
+    if code in (F16, BF16, F32):                    # maxima with positions stand by where values alone are asked for
+        return F32 if taps <= 2**23 else F64
+    if "arg" in reduction and code not in (U64, I64, F64):
+        return U32 if taps <= 2**30 else U64
+    return {I8: U8, I16: U16, I32: U32, I64: U64}.get(code, code)
+
+
+def _policy(reduction: str, element: int) -> str:
+    """The policy of the loops, and of floats the careful one: see reductions.pxi."""
+    if reduction == "sum":
+        return "sum"
+    if element in (F32, F64):
+        return "omit_arg_max" if reduction.startswith("omit") else "arg_max"
+    return "arg_max" if "arg" in reduction else "max"
 
 
 def _axis_fields(axis: Axis, repeats: bool) -> tuple[Any, ...]:
@@ -243,7 +247,8 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
     return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, forward is not None,
-                        windows.whole and forward is None, (plane_d, width), roles, codes, REDUCTIONS[reduction], nan)
+                        windows.whole and forward is None, (plane_d, width), roles, codes, POLICIES[_policy(reduction, codes[3])],
+                        reduction.endswith("min"), nan)
 
 
 def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:
@@ -258,7 +263,7 @@ class Pooling:
     ----------
     x_shape, x_dtype, y_shape, y_dtype : with a batch axis
     windows : of x; `adjoint` ones where x is a gradient
-    reduction : a key of `REDUCTIONS`
+    reduction : "sum", or "max" or "min" with "arg_", "omit_" or "omit_arg_" before it
     last : channels last
     divide : what to divide by
     forward : with a divisor for x's elements instead of y's: the windows it belongs to

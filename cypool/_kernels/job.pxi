@@ -57,7 +57,9 @@ cdef enum Way:              # how the windows along a row are reduced
 
 cdef struct Job:
     Rows rows
-    const Job* blind        # the same for tiles without NaN, or NULL
+    const Job* blind        # the same for tiles that need no care (NaN, -0.0), or NULL
+    bint turned             # numbers are turned over as they are loaded, and back: see `turn_over`
+    bint as_signed, falling
     const void* policy
     Axis axis[3]            # d, h, w
     Divisor divisor[3]

@@ -15,6 +15,7 @@ cdef class Plan:
     roles : which of (a, b, d, h, w, c) each axis of an array is
     codes : storage of x, whether its bytes are swapped, storage of y, element
     reduction : see `choose_rows`
+    falling : whether maxima are to be minima
     nan : see `Job`
     """
 
@@ -26,7 +27,7 @@ cdef class Plan:
     cdef const int64_t[::1] offsets
 
     def __init__(self, axes, divisor, bint divide_source, bint whole, plane_steps, roles, codes, int reduction,
-                 int nan):
+                 bint falling, int nan):
         cdef Job* job = &self.job
         cdef int i
         cdef const int64_t[::1] first, count, offsets
@@ -65,7 +66,9 @@ cdef class Plan:
                     count = divisor[i][7]
                     self.tables.append(divisor[i][7])
                     job.divisor[i].count = &count[0]
-        job.whole, job.nan = whole, nan
+        job.whole, job.nan, job.falling = whole, nan, falling
+        job.as_signed = self.from_code in (I8, I16, I32, I64) and reduction != SUM
+        job.turned = falling or job.as_signed
         job.plane_d, job.plane_h = plane_steps
         self.offsets = None
         if not whole and job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel <= 4096:
@@ -108,34 +111,21 @@ cdef class Plan:
             job.axis[i].rolls = rolls(&job, i)
         deal_out_channels(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
-                        and not job.divide_source)
+                        and not job.divide_source and not job.turned)
         job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
-                        and (job.rows.floating or not job.divided))
+                        and (job.rows.floating or not job.divided) and not job.turned)
         if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
-                and job.y.direct and not job.whole and not job.rows.taps
+                and job.y.direct and not job.whole and not job.index_width
                 and job.axis[0].kernel * job.axis[1].kernel > 1):
             job.y.direct, job.y.streamed = False, True
         choose_tiles(&job, threads)
         job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
-        if looks(&job):
+        if job.rows.floating and job.rows.taps and not job.index_width:
             blind = job
-            if choose_rows(&blind.rows, self.element, BLIND + self.reduction):
-                job.blind = &blind
+            choose_rows(&blind.rows, self.element, MAX)
+            job.blind = &blind
         with nogil:
             run_job(&job, threads)
-
-
-cdef bint looks(const Job* job) noexcept:
-    """Whether looking for NaN first costs less than minding it all along: windows that share their elements, or are
-    picked from among many."""
-    cdef Py_ssize_t i, saved = 0, read = 1
-    if job.way == ROLLED and not job.rows.taps and single(&job.axis[0]) and single(&job.axis[1]):
-        return False                                # rolling takes less time than looking
-    for i in range(3):
-        read *= job.axis[i].stride
-        saved += job.axis[i].kernel - 1
-    return not job.whole and job.rows.floating and (
-        saved * (3 if job.rows.taps else 1) > 5 * read or job.way == PICKED and job.rows.taps)
 
 
 cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:

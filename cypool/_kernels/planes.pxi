@@ -46,6 +46,9 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
     cdef bint in_place = job.x.direct and one_row and job.x.w == job.rows.size * job.inner
     cdef const char* x
     cdef Grid g
+    cdef const Job* careful = job
+    if job.blind != NULL:
+        job = job.blind
     while flat < n:
         width = min(chunk, n - flat)
         if in_place:
@@ -53,6 +56,12 @@ cdef int pool_plane(const Job* job, Scratch* s, const char* plane) noexcept nogi
         else:
             load_stretch(job, s, plane, flat, width, one_row)
             x = s.value[BUFFERS - 1]
+        if job != careful:
+            g = line(width * job.inner)
+            if job.rows.needs_care(x, job.turned, &g):          # begin again
+                job = careful
+                flat = count = 0
+                continue
         if job.inner == 1:
             job.rows.total(s.value[0], s.tap[0], x, width, 1, 0, flat, job.policy)
         else:

@@ -298,19 +298,7 @@ cdef inline void fold_vectors(Element* y, Element* y_tap, const Element* x, cons
                 from_tap += g.x_row
 
 
-# One function for each literal, and none inlined into `fold`: in one great function gcc runs out of registers.
-
-cdef void fold_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                   Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                   const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, step, 1, False, WHOLE, g, tap, tap_step, r)
-
-
-cdef void fold_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                     const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, WHOLE, g, tap, tap_step, r)
-
+# One function for each literal stride, and none inlined into `fold`: in one great function gcc runs out of registers.
 
 cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                     Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
@@ -318,28 +306,10 @@ cdef void fold_many(Element* y, Element* y_tap, const Element* x, const Element*
     fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN or Reduction is not Sum, WHOLE, g, tap, tap_step, r)
 
 
-cdef void fold_two_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                          Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                          const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 2, 1, 2, False, WHOLE, g, tap, tap_step, r)
-
-
-cdef void fold_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                            const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, WHOLE, g, tap, tap_step, r)
-
-
-cdef void fold_many_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                           Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                           const Reduction* r) noexcept nogil:
+cdef void fold_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
+                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
+                      const Reduction* r) noexcept nogil:
     fold_vectors(y, y_tap, x, x_tap, taps, step, 2, False, WHOLE, g, tap, tap_step, r)
-
-
-cdef void fold_many_by_four(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                            Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                            const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, taps, step, 4, False, WHOLE, g, tap, tap_step, r)
 
 
 cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -348,28 +318,10 @@ cdef void fold_by_any(Element* y, Element* y_tap, const Element* x, const Elemen
     fold_vectors(y, y_tap, x, x_tap, taps, step, stride, False, WHOLE, g, tap, tap_step, r)
 
 
-cdef void divided_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                        Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                        const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, ALIKE, g, tap, tap_step, r)
-
-
 cdef void divided_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                        Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
                        const Reduction* r) noexcept nogil:
     fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, ALIKE, g, tap, tap_step, r)
-
-
-cdef void divided_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                               Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                               const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, ALIKE, g, tap, tap_step, r)
-
-
-cdef void apart_three(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                      Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                      const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, step, 1, False, APART, g, tap, tap_step, r)
 
 
 cdef void apart_many(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
@@ -378,62 +330,28 @@ cdef void apart_many(Element* y, Element* y_tap, const Element* x, const Element
     fold_vectors(y, y_tap, x, x_tap, taps, step, 1, taps <= CHAIN, APART, g, tap, tap_step, r)
 
 
-cdef void apart_three_by_two(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
-                             Py_ssize_t step, Py_ssize_t stride, const Grid* g, int64_t tap, int64_t tap_step,
-                             const Reduction* r) noexcept nogil:
-    fold_vectors(y, y_tap, x, x_tap, 3, 1, 2, False, APART, g, tap, tap_step, r)
-
-
 cdef void fold(Element* y, Element* y_tap, const Element* x, const Element* x_tap, Py_ssize_t taps,
                Py_ssize_t step, Py_ssize_t stride, const Grid* grid, int64_t tap, int64_t tap_step,
                const Reduction* r) noexcept nogil:
-    """y[i] = reduction over j < taps of x[i * stride + j * step], i < n, for every row of the grid.
-
-    Literal strides let compilers shuffle, literal numbers of taps let them unroll.
-    """
+    """y[i] = reduction over j < taps of x[i * stride + j * step], i < n, for every row of the grid."""
     cdef Grid g = grid[0]
     put_in_order(&g)
     join(&g, stride)
     if Reduction is Sum and (Element is float or Element is double):
         if g.by != NULL:                            # dividing takes as long as a few sums, and can go beside them
-            if stride == 1 and taps == 3 and g.counts == NULL:
-                divided_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 1 and taps == 3:
-                apart_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 1 and g.counts == NULL:
+            if stride == 1 and g.counts == NULL:
                 divided_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             elif stride == 1:
                 apart_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 2 and taps == 3 and step == 1 and g.counts == NULL:
-                divided_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-            elif stride == 2 and taps == 3 and step == 1:
-                apart_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
             else:
                 g.by = NULL
                 fold(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
                 divide(y, grid)
             return
-    if Element is Wide or Element is int64_t or Element is uint64_t or Element is uint32_t:
-        if stride == 1:                             # more is not worth the time it takes to compile
-            fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-        else:
-            fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-    elif stride == 1:
-        if taps == 2 and Reduction not in Arg:
-            fold_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-        elif taps == 3 and Reduction not in Arg:
-            fold_three(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-        else:
-            fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-    elif stride == 2:
-        if taps == 2 and step == 1 and Reduction not in Arg:
-            fold_two_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-        elif taps == 3 and step == 1 and Reduction not in Arg:
-            fold_three_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-        else:
-            fold_many_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
-    elif stride == 4 and Reduction not in Arg:
-        fold_many_by_four(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    if stride == 1:
+        fold_many(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
+    elif stride == 2 and (Element is float or Element is double):
+        fold_by_two(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
     else:
         fold_by_any(y, y_tap, x, x_tap, taps, step, stride, &g, tap, tap_step, r)
 
@@ -749,27 +667,45 @@ cdef void divide(Element* y, const Grid* grid) noexcept nogil:
                     divide_row(row, by, <const Element*> g.counts + p * g.counts_plane + q * g.counts_row, g.n)
 
 
-cdef bint has_nan(const Element* x, const Grid* grid) noexcept nogil:
-    """Whether there is a NaN in a grid of floats. Two numbers are compared at once: `isunordered` is true of either."""
-    cdef Py_ssize_t p, q, i, half
+cdef bint needs_care(const Element* x, bint turned, const Grid* grid) noexcept nogil:
+    """Whether a grid of floats (turned over, or not) holds a NaN, or a -0.0, of which `Max` would not say whether it was
+    before or after a 0.0."""
+    cdef Py_ssize_t p, q, i
     cdef const Element* row
     cdef int32_t found = 0
     cdef int64_t found_wide = 0                     # as wide as the element: it shares the vectors
+    cdef int32_t zero = 0 if turned else INT32_MIN
+    cdef int64_t zero_wide = 0 if turned else INT64_MIN
     cdef Grid g = grid[0]
     g.y_row, g.y_plane = g.x_row, g.x_plane
     join(&g, 1)
-    half = g.n // 2
     if Element is float or Element is double:
         for p in range(g.planes):
             for q in range(g.rows):
                 row = x + p * g.x_plane + q * g.x_row
-                for i in range(half):
+                for i in range(g.n):
                     if Element is float:
-                        found |= isunordered(row[i], row[i + half])
+                        found |= (row[i] != row[i]) | (bits_of(row + i) == zero)
                     else:
-                        found_wide |= isunordered(row[i], row[i + half])
-                found |= isunordered(row[g.n - 1], row[g.n - 1])
+                        found_wide |= (row[i] != row[i]) | (wide_bits_of(row + i) == zero_wide)
     return found != 0 or found_wide != 0
+
+
+cdef void turn_over(Element* x, bint as_signed, bint falling, Py_ssize_t n) noexcept nogil:
+    """In place: numbers become such as compare as unsigned integers (floats: as floats) do, or the other way round if
+    `falling`; and back again."""
+    cdef Py_ssize_t i
+    cdef uint64_t flip = 0
+    if falling:
+        flip = UINT64_MAX
+    if as_signed:
+        flip ^= (<uint64_t> 1) << (8 * sizeof(Element) - 1)
+    if Element is float or Element is double:
+        for i in range(n):
+            x[i] = -x[i]
+    elif Element is not Wide:
+        for i in range(n):
+            x[i] = x[i] ^ <Element> flip
 
 
 cdef void replace_nan(Element* x, bint flag, Py_ssize_t n) noexcept nogil:
@@ -866,7 +802,8 @@ ctypedef void (*Total)(char*, char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssi
                        const void*) noexcept nogil
 ctypedef void (*Fill)(char*, char*, const Grid*, const void*) noexcept nogil
 ctypedef void (*Divide)(char*, const Grid*) noexcept nogil
-ctypedef bint (*HasNaN)(const char*, const Grid*) noexcept nogil
+ctypedef bint (*NeedsCare)(const char*, bint, const Grid*) noexcept nogil
+ctypedef void (*TurnOver)(char*, bint, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*ReplaceNaN)(char*, bint, Py_ssize_t) noexcept nogil
 ctypedef void (*Interleave)(char*, const char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                            Py_ssize_t) noexcept nogil
@@ -890,7 +827,8 @@ cdef struct Rows:           # the row loops of one element under one reduction
     Turn turn
     Fill fill
     Divide divide
-    HasNaN has_nan
+    NeedsCare needs_care
+    TurnOver turn_over
     ReplaceNaN replace_nan
     Interleave interleave
     Pick pick
@@ -910,17 +848,17 @@ cdef inline void specialise(Rows* rows, Element* e, Reduction* r) noexcept nogil
     rows.turn = <Turn> turn[Element]
     rows.fill = <Fill> fill[Element, Reduction]
     rows.divide = <Divide> divide[Element]
-    rows.has_nan = <HasNaN> has_nan[Element]
+    rows.needs_care = <NeedsCare> needs_care[Element]
+    rows.turn_over = <TurnOver> turn_over[Element]
     rows.replace_nan = <ReplaceNaN> replace_nan[Element]
     rows.pick = <Pick> pick[Element]
     rows.interleave = <Interleave> interleave[Element]
     rows.ordinals = <Ordinals> ordinals[Element]
 
 
-# `dispatch.REDUCTIONS` and `dispatch.ELEMENTS` in Python hold the same tables.
+# `dispatch.POLICIES` and the numbers above it in Python hold the same tables.
 cdef enum:
-    MAX, MIN, SUM, ARG_MAX, ARG_MIN, OMIT_MAX, OMIT_MIN, OMIT_ARG_MAX, OMIT_ARG_MIN
-    BLIND = 100             # what they become where no NaN is
+    MAX, SUM, ARG_MAX, OMIT_ARG_MAX
 
 cdef enum:
     WIDE = 12               # the element beyond the storage codes
@@ -929,33 +867,12 @@ cdef enum:
 cdef inline bint specialise_order(Rows* rows, Element* e, int reduction) noexcept nogil:
     if reduction == MAX:
         specialise(rows, e, <Max*> NULL)
-    elif reduction == MIN:
-        specialise(rows, e, <Min*> NULL)
-    elif Element is uint8_t or Element is int8_t or Element is uint16_t or Element is int16_t or Element is uint32_t:
+    elif Element is uint8_t or Element is uint16_t:
         return 0                                    # too narrow for ordinals: `dispatch` takes wider ones
     elif reduction == ARG_MAX:
         specialise(rows, e, <ArgMax*> NULL)
-    elif reduction == ARG_MIN:
-        specialise(rows, e, <ArgMin*> NULL)
     elif Element is float or Element is double:
-        if reduction == OMIT_MAX:
-            specialise(rows, e, <OmitMax*> NULL)
-        elif reduction == OMIT_MIN:
-            specialise(rows, e, <OmitMin*> NULL)
-        elif reduction == OMIT_ARG_MAX:
-            specialise(rows, e, <OmitArgMax*> NULL)
-        elif reduction == OMIT_ARG_MIN:
-            specialise(rows, e, <OmitArgMin*> NULL)
-        elif reduction == BLIND + MAX:
-            specialise(rows, e, <BlindMax*> NULL)
-        elif reduction == BLIND + MIN:
-            specialise(rows, e, <BlindMin*> NULL)
-        elif reduction == BLIND + ARG_MAX:
-            specialise(rows, e, <BlindArgMax*> NULL)
-        elif reduction == BLIND + ARG_MIN:
-            specialise(rows, e, <BlindArgMin*> NULL)
-        else:
-            return 0
+        specialise(rows, e, <OmitArgMax*> NULL)
     else:
         return 0
     return 1
@@ -983,18 +900,10 @@ cdef bint choose_rows(Rows* rows, int element, int reduction) noexcept nogil:
         return specialise_order(rows, <double*> NULL, reduction)
     if element == U8:
         return specialise_order(rows, <uint8_t*> NULL, reduction)
-    if element == I8:
-        return specialise_order(rows, <int8_t*> NULL, reduction)
     if element == U16:
         return specialise_order(rows, <uint16_t*> NULL, reduction)
-    if element == I16:
-        return specialise_order(rows, <int16_t*> NULL, reduction)
     if element == U32:
         return specialise_order(rows, <uint32_t*> NULL, reduction)
-    if element == I32:
-        return specialise_order(rows, <int32_t*> NULL, reduction)
     if element == U64:
         return specialise_order(rows, <uint64_t*> NULL, reduction)
-    if element == I64:
-        return specialise_order(rows, <int64_t*> NULL, reduction)
     return 0

@@ -97,6 +97,8 @@ cdef void load_run(const Job* job, Scratch* s, char* y, const char* x, Py_ssize_
         gather_bytes(s.raw, x, n, stride, job.inner, job.x.c, job.x.size, job.x.swapped)
         raw = s.raw
     job.rows.load(y, raw, n * job.inner, job.x.code)
+    if job.turned:
+        job.rows.turn_over(y, job.as_signed, job.falling, n * job.inner)
     if job.nan:
         job.rows.replace_nan(y, job.nan == 2, n * job.inner)
     if job.divide_source and job.fixed_divisor != 0:

@@ -1,8 +1,8 @@
 # Element types: what the loops compute in, and how stored numbers become elements and back.
 #
 # *Storage* is what an array holds (13 kinds, any byte order); an *element* is what a loop works on.
-# Max and min compute in the stored type itself (float16 and bfloat16 in float); sums compute in
-# float, double, 32- or 64-bit integers, or in Wide where a sum of 64-bit integers could overflow.
+# Max and min compute in float, double or unsigned integers of the stored width, into which signed ones are turned; sums
+# in float, double, 32- or 64-bit integers, or in Wide where a sum of 64-bit integers could overflow.
 
 from libc.math cimport INFINITY, NAN, rint
 from libc.stdint cimport (
@@ -17,7 +17,6 @@ cdef extern from "math.h" nogil:
     double fabs(double x)
     double frexp(double x, int* exponent)
     double ldexp(double x, int exponent)
-    bint isunordered(double x, double y)        # a macro: floats stay floats
 
 # Storage codes; `arguments.STORAGE` in Python holds the same table.
 cdef enum:
@@ -31,9 +30,7 @@ cdef struct Wide:           # a 128-bit two's complement integer
 
 ctypedef fused Element:
     uint8_t
-    int8_t
     uint16_t
-    int16_t
     uint32_t
     int32_t
     uint64_t
@@ -122,6 +119,18 @@ cdef extern from *:
     """
     Py_ssize_t floats_of_halves "cypool_floats_of_halves"(float* y, const uint16_t* x, Py_ssize_t n) noexcept nogil
     Py_ssize_t halves_of_floats "cypool_halves_of_floats"(uint16_t* y, const float* x, Py_ssize_t n) noexcept nogil
+
+
+cdef inline int32_t bits_of(const void* value) noexcept nogil:
+    cdef int32_t bits
+    memcpy(&bits, value, 4)
+    return bits
+
+
+cdef inline int64_t wide_bits_of(const void* value) noexcept nogil:
+    cdef int64_t bits
+    memcpy(&bits, value, 8)
+    return bits
 
 
 cdef inline float bfloat_to_float(uint16_t b) noexcept nogil:
@@ -253,7 +262,7 @@ cdef void load(Element* y, const char* x, Py_ssize_t n, int code) noexcept nogil
         else:
             for i in range(n):
                 y[i] = bfloat_to_float(bits[i])
-    elif Element is int32_t or Element is int64_t or Element is Wide:
+    elif Element is not uint8_t and Element is not uint16_t:
         if code == I64:
             copy_as(y, <const int64_t*> x, n)
         elif code == U64:
@@ -368,7 +377,7 @@ cdef void store(char* y, const Element* x, const double* counts, double factor, 
                 int code) noexcept nogil:
     """Write n elements at y, side by side in native order, as the storage of `code`."""
     cdef Py_ssize_t i
-    if Element is float or Element is double or Element is Wide or Element is int32_t or Element is int64_t:
+    if Element is not uint8_t and Element is not uint16_t:
         if code == F32:
             store_as(<float*> y, x, counts, factor, n)
         elif code == F64:

@@ -102,13 +102,15 @@ cdef void write_rows(const Job* job, Scratch* s, const Tile* t, Block y) noexcep
         while h < t.h1:
             out = output(job, t, d, h)
             value = at(y.value, (d - t.d0) * y.plane + (h - t.h0) * y.row, job.rows.size)
-            run = t.h1 - h if counts == NULL and y.row == n and job.y.h == n * job.y.size else 1
+            run = t.h1 - h if (counts == NULL and y.row == n and job.y.h == n * job.y.size
+                                    and packed_output(job, out, columns)) else 1
+            if job.turned:
+                job.rows.turn_over(value, job.as_signed, job.falling, run * n)
             if job.y.streamed:
                 stream(out, value, run * n * job.y.size)
             elif packed_output(job, out, columns):
                 job.rows.store(out, value, counts, row_divisor(job, d, h) if quotients else 0, run * n, job.y.code)
             else:
-                run = 1
                 job.rows.store(s.raw, value, counts, row_divisor(job, d, h) if quotients else 0, n, job.y.code)
                 scatter_bytes(out, s.raw, columns, job.y.w, job.inner, job.y.c, job.y.size)
             h += run
@@ -421,7 +423,7 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
         touch_rows(job, &t, block)
     if job.blind != NULL:
         g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
-        if not job.rows.has_nan(block.value, &g):
+        if not job.rows.needs_care(block.value, job.turned, &g):
             job = job.blind
     block = reduce_depth(job, s, &t, block)
     block = reduce_height(job, s, &t, block)
