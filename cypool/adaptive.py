@@ -23,14 +23,14 @@ def dimension(name: str, ndim: int) -> int:
 
 def whole_window(name: str, shape: tuple[int, ...], data_format: Any) -> tuple[Any, Any, Any, Any, Any]:
     """The window that is the whole plane, as arguments of `windowed`."""
-    return arguments.spatial(name, shape, arguments.channels_last(data_format)), None, 0, 1, False
+    return arguments.spatial(name, shape, arguments.channels_last(data_format, len(shape) - 2)), None, 0, 1, False
 
 
 def kept(name: str, y: Any, ndim: int, data_format: Any, allowed: Sequence[str] = arguments.FLOATS) -> Array:
     """y with its spatial axes of length 1, which the caller may have dropped."""
     array = arguments.array(name, y)
     arguments.check_dtype(name, array.dtype, allowed)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     middle = (1,) * ndim
     if array.ndim == ndim + 2 and (array.shape[1:-1] if last else array.shape[2:]) == middle:
         return array
@@ -428,7 +428,7 @@ def _adaptive_avg_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: 
     {example}
     """
     grad = arguments.array("grad_output", grad_output)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     shape = arguments.batched_shape("grad_output", grad.shape, ndim)
     outputs = shape[1:-1] if last else shape[2:]
     return spread(ndim, grad, input_shape, lambda sizes: bins(sizes, outputs), "valid", data_format, out, num_threads)

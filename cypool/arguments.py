@@ -71,13 +71,22 @@ def check_dtype(name: str, dtype: np.dtype[Any], allowed: Sequence[str]) -> None
         raise TypeError(f"{name} must have one of the dtypes {', '.join(allowed)}, got {dtype}")
 
 
-def channels_last(data_format: str) -> bool:
+#: The frameworks' names of the two layouts, by the number of spatial axes: (channels first, channels last).
+LAYOUTS = {1: ("NCL", "NLC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
+
+
+def channels_last(data_format: str, ndim: int) -> bool:
     if data_format == "channels_first":
         return False
     if data_format == "channels_last":
         return True
+    names = LAYOUTS.get(ndim)
+    if names and isinstance(data_format, str) and data_format in names:
+        return data_format == names[1]
     kind = ValueError if isinstance(data_format, str) else TypeError
-    raise kind(f"data_format must be 'channels_first' or 'channels_last', got {show(data_format)}")
+    raise kind("data_format must be 'channels_first' or 'channels_last'"
+               + (f", or {names[0]!r} or {names[1]!r} for {ndim} spatial axes" if names else "")
+               + f", got {show(data_format)}")
 
 
 def batched_shape(name: str, shape: tuple[int, ...], ndim: int) -> tuple[int, ...]:

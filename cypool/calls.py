@@ -88,7 +88,7 @@ def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any 
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.FLOATS)
     policy = arguments.nan_policy(nan_policy, given.dtype)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("x", given, ndim)
     windows = windows_for(arguments.spatial("x", batch.shape, last))
     threads = arguments.threads(num_threads)

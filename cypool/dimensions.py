@@ -21,9 +21,21 @@ SHAPES = {1: "L", 2: "H, W", 3: "D, H, W"}
 def plain(function: Callable[..., R]) -> Callable[..., R]:
     """The public function of one that is called anew each time."""
     def call(*args: Any, **kwargs: Any) -> R:
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            check_names(call, args, kwargs)
+            raise
 
     return call
+
+
+def check_names(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """A TypeError that names the public function, if the arguments do not fit its signature."""
+    try:
+        inspect.signature(call).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{call.__name__}() {error}") from None
 
 
 def remembered(prepare: Callable[..., R]) -> Callable[..., R]:
@@ -37,7 +49,11 @@ def remembered(prepare: Callable[..., R]) -> Callable[..., R]:
 
     def call(x: Any, *args: Any, out: Any = None, num_threads: Any = None, **kwargs: Any) -> Any:
         x = x if type(x) is np.ndarray else arguments.array("x", x)
-        return memory.run(x, args, kwargs, out, num_threads)
+        try:
+            return memory.run(x, args, kwargs, out, num_threads)
+        except TypeError:
+            check_names(call, (x, *args), kwargs)
+            raise
 
     return call
 

@@ -179,7 +179,8 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
     """The element that the loops compute in.
 
     Max and min: floats (float16 and bfloat16: float32), or unsigned integers of the stored width, or wider ones where
-    the window has more taps than their ordinals can count. Sums: float, or the smallest integer that no sum can overflow.
+    the window has more taps than their ordinals can count. Sums: float, or the smallest integer that no sum can
+    overflow.
     """
     if reduction == "sum":
         if code in (F16, BF16, F32, F64):
@@ -247,8 +248,8 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
     return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, forward is not None,
-                        windows.whole and forward is None, (plane_d, width), roles, codes, POLICIES[_policy(reduction, codes[3])],
-                        reduction.endswith("min"), nan)
+                        windows.whole and forward is None, (plane_d, width), roles, codes,
+                        POLICIES[_policy(reduction, codes[3])], reduction.endswith("min"), nan)
 
 
 def _lead(shape: tuple[int, ...], last: bool, ndim: int, apart: bool) -> int:

@@ -56,7 +56,7 @@ class Pyramid:
 def pyramid(x: Any, levels: Any, mode: Any, data_format: Any) -> Pyramid:
     given = arguments.array("x", x)
     ndim = dimension("x", given.ndim)
-    which, bins, last = checked_mode(mode), checked_levels(levels, ndim), arguments.channels_last(data_format)
+    which, bins, last = checked_mode(mode), checked_levels(levels, ndim), arguments.channels_last(data_format, ndim)
     arguments.check_dtype("x", given.dtype, arguments.ORDERED if which == "max" else arguments.NUMBERS)
     return Pyramid(given, ndim, which, bins, last)
 
@@ -250,7 +250,7 @@ def sppf(x: ArrayLike, kernel_size: SupportsIndex | Sequence[SupportsIndex] = 5,
     given = arguments.array("x", x)
     ndim = dimension("x", given.ndim)
     arguments.check_dtype("x", given.dtype, arguments.ORDERED)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     kernel, padding, count = kept_window(kernel_size, repeats, ndim)
     arguments.spatial("x", given.shape, last)
     shape, channels = list(given.shape), given.shape[-1 if last else 1]
@@ -314,7 +314,7 @@ def sppf_backward(grad_output: ArrayLike, x: ArrayLike, kernel_size: SupportsInd
     ndim = dimension("x", given.ndim)
     arguments.check_dtype("x", given.dtype, arguments.ORDERED)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     kernel, padding, count = kept_window(kernel_size, repeats, ndim)
     shape, channels = list(given.shape), given.shape[-1 if last else 1]
     shape[-1 if last else 1] *= count + 1

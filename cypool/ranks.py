@@ -23,7 +23,7 @@ def find(x: Any, ndim: int, rank: Rank | None, kernel_size: Any, stride: Any, pa
     arguments.check_dtype("x", x.dtype, arguments.ORDERED if rank else arguments.LABELS)
     policy = arguments.nan_policy(nan_policy, x.dtype)
     ignored = arguments.label("ignore_label", ignore_label, x.dtype)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched_shape("x", x.shape, ndim)
     windows = fit(kernel_size, stride, padding, dilation, ceil_mode)(arguments.spatial("x", batch, last))
     full, shape = result_shape(x.shape, batch, windows.shape, last, True)

@@ -348,7 +348,7 @@ def _fractional_max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, output
     """
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.ORDERED)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("x", given, ndim)
     sizes = arguments.spatial("x", batch.shape, last)
     kernel = arguments.per_axis("kernel_size", kernel_size, ndim, 1)

@@ -371,7 +371,7 @@ def _blur_pool(ndim: int, x: ArrayLike, filter_size: IntOrInts = 4, stride: IntO
     """
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.FLOATS)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("x", given, ndim)
     blur = Blur(arguments.spatial("x", batch.shape, last), filter_size, stride, padding_mode)
     full = arguments.with_spatial(batch.shape, blur.out, last)
@@ -421,7 +421,7 @@ def _blur_pool_backward(ndim: int, grad_output: ArrayLike, input_shape: Sequence
     """
     grad = arguments.array("grad_output", grad_output)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("grad_output", grad, ndim)
     shape = arguments.shape("input_shape", input_shape, grad.ndim)
     full = (1,) * (batch.ndim - grad.ndim) + shape

@@ -13,7 +13,7 @@ from cypool import arguments, dispatch
 from cypool.dimensions import dimensions, plain, remembered
 from cypool.windows import Windows, adjoint, counted, regular, same_padding
 
-Format = Literal["channels_first", "channels_last"]
+Format = Literal["channels_first", "channels_last", "NCL", "NLC", "NCHW", "NHWC", "NCDHW", "NDHWC"]
 NanPolicy = Literal["propagate", "omit", "raise"]
 IntOrInts = arguments.IntOrInts
 Padding = arguments.Padding
@@ -110,7 +110,7 @@ def choose_in(x: Any, ndim: int, which: str, windows_for: Fit, data_format: Any,
     """A call of max or min; form: of the indices, if they are wanted."""
     arguments.check_dtype("x", x.dtype, arguments.ORDERED)
     policy = arguments.nan_policy(nan_policy, x.dtype)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched_shape("x", x.shape, ndim)
     windows = windows_for(arguments.spatial("x", batch, last))
     full, shape = result_shape(x.shape, batch, windows.shape, last, keepdims)
@@ -127,7 +127,7 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     """The gradient of operators that choose elements; indices are flat positions, or ordinals within `windows`."""
     grad = arguments.array("grad_output", grad_output)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("grad_output", grad, ndim)
     shape = arguments.shape("input_shape", input_shape, grad.ndim)
     full = shape if batch is grad else (1, *shape)
@@ -158,7 +158,7 @@ def add_in(x: Any, ndim: int, windows_for: Fit, divide: dispatch.Divide, data_fo
     """A call of sums, divided as `divide` says: see `dispatch.Divide`."""
     arguments.check_dtype("x", x.dtype, arguments.NUMBERS)
     policy = arguments.nan_policy(nan_policy, x.dtype)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched_shape("x", x.shape, ndim)
     windows = windows_for(arguments.spatial("x", batch, last))
     natural = arguments.native(x.dtype)
@@ -211,7 +211,7 @@ def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, windows_for: Fit
     """The gradient of sums and averages: sums over the adjoint windows."""
     grad = arguments.array("grad_output", grad_output)
     arguments.check_dtype("grad_output", grad.dtype, arguments.FLOATS)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, ndim)
     batch = arguments.batched("grad_output", grad, ndim)
     shape = arguments.shape("input_shape", input_shape, grad.ndim)
     full = shape if batch is grad else (1, *shape)
@@ -271,7 +271,7 @@ def output_shape(input_shape: Sequence[SupportsIndex], kernel_size: IntOrInts, s
     (8, 64, 56, 56)
     """
     shape = arguments.shape("input_shape", input_shape)
-    last = arguments.channels_last(data_format)
+    last = arguments.channels_last(data_format, len(shape) - 2)
     if not 3 <= len(shape) <= 5:
         raise ValueError("input_shape must have a batch axis, a channel axis and one to three spatial axes, "
                          f"got {shape}")
@@ -306,7 +306,7 @@ def _max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
         Also keep a last window that overhangs the far edge, as PyTorch and ONNX do.
     return_indices : bool
         Also return where in its plane each maximum was.
-    data_format : {{"channels_first", "channels_last"}}
+    data_format : {{"channels_first", "channels_last"}}, or such as "NCHW" and "NHWC"
         Whether x is (N, C, {spatial}) or (N, {spatial}, C).
     nan_policy : {{"propagate", "omit", "raise"}}
         Whether NaN wins, is left out (a window of NaN alone gives NaN), or is an error.
@@ -321,8 +321,7 @@ def _max_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
         Of x's dtype.
     indices : ndarray of int64, only with `return_indices`
         Flat positions within one channel's spatial volume, padding not counted. Of equal elements the first is
-        chosen, of several NaN the last, in row-major order. Without indices, which zero is returned from a window
-        whose largest elements are 0.0 and -0.0 is not specified.
+        chosen, of several NaN the last, in row-major order; 0.0 and -0.0 are equal.
 
     Raises
     ------
@@ -498,7 +497,7 @@ def _avg_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInts
         Divide by this instead.
     dilation : int or sequence of int
         Elements from one tap to the next.
-    data_format : {{"channels_first", "channels_last"}}
+    data_format : {{"channels_first", "channels_last"}}, or such as "NCHW" and "NHWC"
         Whether x is (N, C, {spatial}) or (N, {spatial}, C).
     nan_policy : {{"propagate", "omit", "raise"}}
         "omit" takes NaN out of the sum and of the divisor (but not of `divisor_override`).

@@ -199,7 +199,8 @@ def regular(sizes: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, 
             padding: tuple[tuple[int, int], ...], dilation: tuple[int, ...], ceil_mode: bool) -> Windows:
     """Windows of one size at one stride; an axis with fewer than one window keeps ``out < 1`` for the caller to see."""
     return Windows(tuple(
-        Axis(n, output_size(n, k, s, p0, p1, d, ceil_mode), k, s, p0, p1, d)
+        # a stride beyond the array is that of one window
+        Axis(n, output_size(n, k, s, p0, p1, d, ceil_mode), k, min(s, max(n + p0 + p1, 1)), p0, p1, d)
         for n, k, s, (p0, p1), d in zip(sizes, kernel, stride, padding, dilation, strict=True)))
 
 

@@ -163,3 +163,25 @@ def test_gradients_depend_on_their_own_windows_alone(op, value, isa):
         assert touched.any() and not touched.all()
         clean, dirty = (op.backward(g, (1, 2, *spatial), **window) for g in (grad, bad))
         assert clean[:, :, ~touched].tobytes() == dirty[:, :, ~touched].tobytes(), window
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("which", ["max", "min"])
+def test_first_of_the_zeros(which, dtype, data_format, isa):
+    """0.0 and -0.0 are equal: the first of them in the window is returned, with and without indices."""
+    rng = np.random.default_rng(7)
+    pool = getattr(cypool, f"{which}_pool2d")
+    windows = ((3, 1, 1), (2, 2, 0), (3, 2, 1), ((1, 5), 1, 0), (9, 1, 4), (15, 1, 7), (4, 4, 0), ((2, 3), (1, 3), 0))
+    values = np.array([0.0, -0.0, -1.0 if which == "max" else 1.0], dtype)
+    for window in windows:
+        for shape in ((2, 3, 17, 18), (1, 70, 40, 40)):
+            x = rng.choice(values, shape, p=[0.1, 0.1, 0.8])
+            given = x if data_format == "channels_first" else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+            y = pool(given, *window, data_format=data_format)
+            same, indices = pool(given, *window, return_indices=True, data_format=data_format)
+            if data_format == "channels_last":
+                y, same, indices = (np.moveaxis(a, -1, 1) for a in (y, same, indices))
+            chosen = np.take_along_axis(x.reshape(*x.shape[:2], -1), indices.reshape(*x.shape[:2], -1), 2)
+            np.testing.assert_array_equal(np.signbit(same.ravel()), np.signbit(chosen.ravel()))
+            np.testing.assert_array_equal(np.signbit(y), np.signbit(same), err_msg=f"{window} {shape}")

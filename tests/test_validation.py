@@ -213,7 +213,7 @@ def test_options(op):
         yield lambda: op.forward(x, **window, **options)
         yield lambda: op.run_backward(y, x.shape, window, indices, **options)
 
-    for value in ("NCHW", "", "channels_middle", "Channels_First"):
+    for value in ("NCWH", "", "channels_middle", "Channels_First"):
         for call in both(data_format=value):
             with refused(ValueError, "data_format", value):
                 call()
@@ -307,3 +307,28 @@ def test_output_shape():
             shape(bad, 2)
     with refused(ValueError, "data_format", "NHWC"):
         shape((1, 1, 6), 2, data_format="NHWC")
+    assert shape((1, 6, 1), 2, data_format="NLC") == (1, 3, 1)
+    assert shape((1, 6, 6, 1), 2, data_format="NHWC") == shape((1, 6, 6, 1), 2, data_format="channels_last")
+    assert shape((1, 1, 6, 6, 6), 2, data_format="NCDHW") == (1, 1, 3, 3, 3)
+
+
+def test_wrong_keywords_name_the_public_function():
+    x = np.ones((1, 1, 4, 4))
+    with pytest.raises(TypeError, match=r"^max_pool2d\(\) .*kernel"):
+        cypool.max_pool2d(x, kernel=2)
+    with pytest.raises(TypeError, match=r"^max_pool2d\(\) missing .*kernel_size"):
+        cypool.max_pool2d(x)
+    with pytest.raises(TypeError, match=r"^avg_pool2d_backward\(\) .*size"):
+        cypool.avg_pool2d_backward(x, x.shape, size=2)
+    with pytest.raises(TypeError, match=r"^global_max_pool\(\) .*keep"):
+        cypool.global_max_pool(x, keep=True)
+
+
+def test_strides_beyond_the_array():
+    """They are those of one window, and take no memory."""
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    assert cypool.max_pool2d(x, 1, stride=2**31 - 1).tolist() == [[[[0]]]]
+    assert cypool.avg_pool2d(x, 2, stride=2**31 - 1, padding=1).tolist() == [[[[0]]]]
+    y, indices = cypool.max_pool2d(x, 3, stride=2**31 - 1, return_indices=True)
+    assert cypool.max_pool2d_backward(y, indices, x.shape).sum() == 10
+    assert cypool.sum_pool2d_backward(np.ones((1, 1, 1, 1)), x.shape, 3, 2**31 - 1).sum() == 9

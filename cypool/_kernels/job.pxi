@@ -55,8 +55,25 @@ cdef enum Way:              # how the windows along a row are reduced
     SLIDE                   # by a chain of narrow windows, over rows with padding between them
 
 
+cdef enum Finish:           # what small windows do with a sum
+    AS_IT_IS
+    SCALED                  # multiply by the divisor's inverse, which is exact
+    QUOTIENTS
+
+
+# (job, scratch, tile, -, -): pools a tile, or gives back false if it must be done by the passes: small/choice.pxi
+ctypedef bint (*SmallTile)(const void*, void*, const void*, void*, void*) noexcept nogil
+
+
 cdef struct Job:
     Rows rows
+    SmallTile small         # or NULL
+    Finish finish
+    bint fetched            # the input is larger than the second cache
+    double fill             # what the loops of small windows take for padding, of floats
+    uint64_t flip_bits      # and of integers, which these bits turn over
+    const char* x_low       # where x begins and ends
+    const char* x_high
     const Job* blind        # the same for tiles that need no care (NaN, -0.0), or NULL
     bint turned             # numbers are turned over as they are loaded, and back: see `turn_over`
     bint as_signed, falling
@@ -90,6 +107,11 @@ cdef enum:
     REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
     CHUNK = 2048            # elements of a whole plane that are reduced at once
     WIDEST = 256            # taps of windows that roll: their sums are that many additions
+    CHUNK_BYTES = 8192      # of input that small windows work on at once, while the next are fetched
+    FETCHED = 1 << 20       # bytes of input that are not in the second cache, and fetched so
+    MOST_TAPS = 13          # of small windows, along an axis
+    MOST_ROWS = 64          # rows that they read
+    RING = 13               # rows above that they keep
     LONG = 192              # elements from which on a row is better done on its own
 
 

@@ -101,6 +101,7 @@ cdef class Plan:
         job.a, job.b, job.inner = dims[0], dims[1], dims[5]
         describe(&job.x, x, self.role, self.from_code, self.swapped)
         describe(&job.y, y, self.role, self.to_code, False)
+        bounds(x, &job.x_low, &job.x_high)
         if index is not None:
             job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
             job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
@@ -118,8 +119,10 @@ cdef class Plan:
                 and job.y.direct and not job.whole and not job.index_width
                 and job.axis[0].kernel * job.axis[1].kernel > 1):
             job.y.direct, job.y.streamed = False, True
-        choose_tiles(&job, threads)
         job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
+        job.fetched = cnp.PyArray_NBYTES(x) >= FETCHED
+        choose_small(&job, self.element, self.reduction == SUM)
+        choose_tiles(&job, threads)
         if job.rows.floating and job.rows.taps and not job.index_width:
             blind = job
             choose_rows(&blind.rows, self.element, MAX)
@@ -139,6 +142,18 @@ cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint
     array.a, array.b, array.d, array.h, array.w, array.c = steps[0], steps[1], steps[2], steps[3], steps[4], steps[5]
     array.size = cnp.PyArray_ITEMSIZE(x)
     array.code, array.swapped, array.direct, array.streamed = code, swapped, False, False
+
+
+cdef void bounds(cnp.ndarray x, const char** low, const char** high) noexcept:
+    """The first byte of an array, and the one behind its last."""
+    cdef Py_ssize_t reach
+    cdef int i
+    low[0] = high[0] = <char*> cnp.PyArray_DATA(x)
+    for i in range(cnp.PyArray_NDIM(x)):
+        reach = (cnp.PyArray_DIM(x, i) - 1) * cnp.PyArray_STRIDE(x, i)
+        low[0] += min(reach, 0)
+        high[0] += max(reach, 0)
+    high[0] += cnp.PyArray_ITEMSIZE(x)
 
 
 cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns) noexcept:

@@ -1,10 +1,10 @@
 # Reductions: each policy is a tag and its branch in a few small inline functions.
 #
 # `ArgMax` carries, beside each value, the *ordinal* of its tap: its place in the window in row-major order. An ordinal
-# is held in the element type, so that values and ordinals fill vectors of the same width. `OmitArgMax` takes NaN as
-# missing; for `ArgMax` it wins. `Max` carries nothing and takes one instruction, but must not meet a NaN, and of 0.0 and
-# -0.0 may return the later one: it is for data that were looked through. There is no Min: it is the maximum of what was
-# turned over.
+# is held in the element type, so that values and ordinals fill vectors of the same width. `OmitArgMax` takes NaN
+# as missing; for `ArgMax` it wins. `Max` carries nothing and takes one instruction, but must not meet a NaN, and of 0.0
+# and -0.0 may return the later one: it is for data that were looked through. There is no Min: it is the
+# maximum of what was turned over.
 
 
 cdef struct Max:

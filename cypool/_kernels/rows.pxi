@@ -668,8 +668,8 @@ cdef void divide(Element* y, const Grid* grid) noexcept nogil:
 
 
 cdef bint needs_care(const Element* x, bint turned, const Grid* grid) noexcept nogil:
-    """Whether a grid of floats (turned over, or not) holds a NaN, or a -0.0, of which `Max` would not say whether it was
-    before or after a 0.0."""
+    """Whether a grid of floats (turned over, or not) holds a NaN, or a -0.0, of which `Max` would not say whether it
+    was before or after a 0.0."""
     cdef Py_ssize_t p, q, i
     cdef const Element* row
     cdef int32_t found = 0

@@ -29,6 +29,11 @@ cdef extern from *:
     #define cypool_stream(y, x, n) memcpy(y, x, n)
     #define cypool_stream_end() ((void) 0)
     #endif
+    static inline __attribute__((always_inline)) void cypool_prefetch(const char *x, Py_ssize_t n) {
+        Py_ssize_t i;
+        for (i = 0; i < n; i += 64)
+            __builtin_prefetch(x + i);
+    }
     /* Read a byte of every line, from the first to the last: memory is faster in order than in rows that take turns. */
     static void cypool_touch(const char *x, size_t n) {
         size_t i;
@@ -40,6 +45,7 @@ cdef extern from *:
         (void) kept;
     }
     """
+    void fetch "cypool_prefetch"(const char* x, Py_ssize_t n) noexcept nogil
     void touch "cypool_touch"(const char* x, size_t n) noexcept nogil
     void stream "cypool_stream"(char* y, const char* x, size_t n) noexcept nogil
     void stream_end "cypool_stream_end"() noexcept nogil

@@ -89,6 +89,8 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         # enough rows that what neighbouring windows share is worth computing once
         h = min((axis[1].kernel - 1) * axis[1].dilation + 1, axis[1].size)
         h = min(axis[1].out, max(<Py_ssize_t> 1, 4 * h / axis[1].stride))
+    if job.small != NULL and axis[1].stride < axis[1].kernel:
+        h = min(axis[1].out, <Py_ssize_t> 16)
     if cube:
         d = min(axis[0].out, 2 * axis[0].kernel / axis[0].stride + 1)
     if job.way == ROLLED and job.inner == 1:        # rows that are turned upright together
@@ -130,6 +132,8 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
     job.tiles = job.a * job.b * job.tiles_d * job.tiles_h * job.tiles_w
     job.room = elements(job, d, h, w)
     job.count_room = (max(w, min(reached(&axis[2], w), axis[2].size)) + 1) * job.inner
+    if job.small != NULL:
+        job.count_room = max(job.count_room, axis[2].out * job.inner + VECTOR)
     job.by_room = max(d, min(reached(&axis[0], d), axis[0].size)) * max(h, min(reached(&axis[1], h), axis[1].size))
     job.raw_room = job.count_room * max(job.x.size, job.y.size)
     if not job.x.direct:                            # the rows of a plane may be loaded at once

@@ -394,6 +394,8 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     t.w1 = min(t.w0 + job.tile_w, axis.out)
     t.h1 = min(t.h0 + job.tile_h, job.axis[1].out)
     t.d1 = min(t.d0 + job.tile_d, job.axis[0].out)
+    if job.small != NULL and job.small(job, s, &t, NULL, NULL):
+        return
     reach(&job.axis[0], t.d0, t.d1, &t.in_d, &t.in_d1)
     reach(&job.axis[1], t.h0, t.h1, &t.in_h, &t.in_h1)
     reach(axis, t.w0, t.w1, &t.in_w, &t.in_w1)

@@ -1,0 +1,412 @@
+/* Vectors: the only file that knows an instruction set.
+
+   A *block* is 64 bytes of numbers: one AVX-512 register, two of AVX2, four of SSE2 or NEON. Every build works on blocks,
+   so that no result depends on the width of registers. A block type is a struct, so that _Generic tells apart types that
+   compute in the same numbers but store others: Halves (float16) and Brains (bfloat16) are blocks of 16 floats that load and
+   store 16-bit numbers.
+
+   Each operation is written for one register (a *part*) and repeated for the parts of a block. */
+#ifndef CYPOOL_VECTORS_H
+#define CYPOOL_VECTORS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#define CYPOOL_X86 1
+#else
+#define CYPOOL_X86 0
+#endif
+
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#define VB 64                   /* bytes of a register */
+#define N1 64                   /* numbers of one, two, four, eight bytes in it */
+#define N2 32
+#define N4 16
+#define N8 8
+#elif defined(__AVX2__)
+#define VB 32
+#define N1 32
+#define N2 16
+#define N4 8
+#define N8 4
+#else
+#define VB 16
+#define N1 16
+#define N2 8
+#define N4 4
+#define N8 2
+#endif
+#define PARTS (64 / VB)
+#define EACH_PART for (int part = 0; part < PARTS; part++)
+#define INLINE static inline __attribute__((always_inline, unused))
+
+/* ------------------------------------------------------------------ lists of lanes, and shuffles by them */
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define S1(i, d) (i)
+#define S2(i, d) (i), (i) + (d)
+#define S4(i, d) S2(i, d), S2((i) + 2 * (d), d)
+#define S8(i, d) S4(i, d), S4((i) + 4 * (d), d)
+#define S16(i, d) S8(i, d), S8((i) + 8 * (d), d)
+#define S32(i, d) S16(i, d), S16((i) + 16 * (d), d)
+#define S64(i, d) S32(i, d), S32((i) + 32 * (d), d)
+#define SERIES(n, first, step) CAT(S, n)(first, step)           /* n lanes from `first` on, `step` apart */
+#define Z2(i, n) (i), (i) + (n)
+#define Z4(i, n) Z2(i, n), Z2((i) + 1, n)
+#define Z8(i, n) Z4(i, n), Z4((i) + 2, n)
+#define Z16(i, n) Z8(i, n), Z8((i) + 4, n)
+#define Z32(i, n) Z16(i, n), Z16((i) + 8, n)
+#define Z64(i, n) Z32(i, n), Z32((i) + 16, n)
+#define TURNS(n, first) CAT(Z, n)(first, n)                     /* n lanes, of two vectors in turn */
+
+#if defined(__clang__)
+#define SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, index, ...) __builtin_shuffle(a, b, (index){__VA_ARGS__})
+#endif
+
+/* ------------------------------------------------------------------ masks of lanes */
+
+/* 64 bytes of zeros, 64 of ones, 64 of zeros: a window into them is a mask that begins or ends at any lane. */
+static const unsigned char cypool_edges[192] __attribute__((aligned(64), unused)) = {
+#define ONES 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+    [64] = ONES, ONES, ONES, ONES
+#undef ONES
+};
+
+/* Which lanes of a block: bits where there are mask registers, else bytes. */
+#if VB == 64
+typedef struct { uint64_t bits; } Mask;
+#else
+typedef char cypool_chars __attribute__((vector_size(VB), may_alias));
+typedef struct { cypool_chars v[PARTS]; } Mask;
+#endif
+
+/* ------------------------------------------------------------------ what every type has
+
+   T: block; number: a lane; whole: the integer of its width; unsigned: the same without sign; n: lanes of a part;
+   stored: bytes of a number in memory. */
+
+#define CYPOOL_TYPE(T, number, whole, positive, n, stored) \
+typedef number T##_part __attribute__((vector_size(VB), may_alias)); \
+typedef whole T##_whole __attribute__((vector_size(VB), may_alias)); \
+typedef positive T##_bits __attribute__((vector_size(VB), may_alias)); \
+typedef T##_part T##_loose __attribute__((aligned(1))); \
+typedef struct { T##_part v[PARTS]; } T; \
+enum { T##_stored = stored, T##_size = sizeof(number), T##_lanes = n }; \
+INLINE T##_part T##_choose(T##_whole mask, T##_part a, T##_part b) { \
+    return (T##_part) ((mask & (T##_whole) a) | (~mask & (T##_whole) b)); } \
+INLINE T##_whole T##_mask(int from, int to) {                   /* lanes from..to, which may lie beyond both ends */ \
+    T##_whole a, b; \
+    from = (from < 0 ? 0 : from > n ? n : from) * (int) sizeof(number); \
+    to = (to < 0 ? 0 : to > n ? n : to) * (int) sizeof(number); \
+    memcpy(&a, cypool_edges + 64 - from, VB); \
+    memcpy(&b, cypool_edges + 128 - to, VB); \
+    return a & b; } \
+INLINE T##_part T##_evens(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, SERIES(n, 0, 2)); } \
+INLINE T##_part T##_odds(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, SERIES(n, 1, 2)); } \
+INLINE T##_part T##_low(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, TURNS(n, 0)); } \
+INLINE T##_part T##_high(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, TURNS(n, n / 2)); } \
+INLINE T##_part T##_after(T##_part a, T##_part b, int by) {     /* lanes `by`.. of a and b in a row */ \
+    if (by == 1) return SHUFFLE(a, b, T##_whole, SERIES(n, 1, 1)); \
+    if (by == 2) return SHUFFLE(a, b, T##_whole, SERIES(n, 2, 1)); \
+    if (by == 3) return SHUFFLE(a, b, T##_whole, SERIES(n, 3, 1)); \
+    T##_part both[3]; \
+    both[0] = a, both[1] = b, both[2] = b; \
+    memcpy(&a, (const char *) both + by * sizeof(number), VB); \
+    return a; } \
+INLINE void T##_halve(T *y, T *z, const T *a, const T *b) {     /* y, z = lanes 0, 2, ... and 1, 3, ... of a and b */ \
+    T##_part all[2 * PARTS]; \
+    EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
+    EACH_PART { y->v[part] = T##_evens(all[2 * part], all[2 * part + 1]); \
+                z->v[part] = T##_odds(all[2 * part], all[2 * part + 1]); } } \
+INLINE void T##_take_turns(T *y, T *z, const T *a, const T *b) { /* y, z = a0 b0 a1 b1 ... */ \
+    T##_part all[2 * PARTS]; \
+    EACH_PART { all[2 * part] = T##_low(a->v[part], b->v[part]); \
+                all[2 * part + 1] = T##_high(a->v[part], b->v[part]); } \
+    EACH_PART { y->v[part] = all[part]; z->v[part] = all[PARTS + part]; } } \
+INLINE void T##_shifted(T *y, const T *a, const T *b, int by) {  /* lanes `by`.. of a and b in a row */ \
+    T##_part all[2 * PARTS]; \
+    EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
+    if (by < (n < 4 ? n : 4)) EACH_PART y->v[part] = T##_after(all[part], all[part + 1], by); \
+    else memcpy(y, (const char *) all + by * sizeof(number), 64); } \
+INLINE void T##_set(T *y, number value) { EACH_PART y->v[part] = value - (T##_part) {0}; } \
+INLINE void T##_add(T *y, const T *x) { EACH_PART y->v[part] = y->v[part] + x->v[part]; } \
+INLINE void T##_scale(T *y, const T *x) { EACH_PART y->v[part] = y->v[part] * x->v[part]; } \
+INLINE void T##_divide(T *y, const T *x) { EACH_PART y->v[part] = y->v[part] / x->v[part]; } \
+INLINE void T##_turn(T *y, const T *x) { \
+    EACH_PART y->v[part] = (T##_part) ((T##_whole) y->v[part] ^ (T##_whole) x->v[part]); } \
+INLINE void T##_larger(T *y, const T *x) { EACH_PART y->v[part] = T##_max(x->v[part], y->v[part]); } \
+INLINE void T##_note_least(T *y, const T *x) {                  /* the least of the bits, taken for signed integers */ \
+    EACH_PART y->v[part] = (T##_part) T##_min_bits((T##_whole) y->v[part], (T##_whole) x->v[part]); } \
+INLINE int T##_has_nan(const T *x) { \
+    int found = 0; \
+    number lane[64 / sizeof(number)]; \
+    memcpy(lane, x, 64); \
+    for (int i = 0; i < (int) (64 / sizeof(number)); i++) found |= lane[i] != lane[i]; \
+    return found; } \
+INLINE int T##_has_negative_zero(const T *x) { \
+    int found = 0; \
+    positive lane[64 / sizeof(number)]; \
+    memcpy(lane, x, 64); \
+    for (int i = 0; i < (int) (64 / sizeof(number)); i++) \
+        found |= lane[i] == (positive) 1 << (8 * sizeof(number) - 1); \
+    return found; }
+
+/* Loading and storing, where numbers are stored as they are. `whole_bytes`: of one part in memory. */
+
+#define CYPOOL_STORED_PART(T) \
+INLINE T##_part T##_load_part(const char *p) { return *(const T##_loose *) p; } \
+INLINE void T##_store_part(char *p, T##_part v) { *(T##_loose *) p = v; }
+
+#define CYPOOL_LOAD(T, n) \
+INLINE void T##_load(T *y, const char *p) { EACH_PART y->v[part] = T##_load_part(p + part * n * T##_stored); } \
+INLINE void T##_store(char *p, const T *x) { EACH_PART T##_store_part(p + part * n * T##_stored, x->v[part]); }
+
+/* The lanes of a mask (of lanes from..to) of what lies at p; `fill` in the others. Nothing outside [low, high) is read. */
+#define CYPOOL_LOAD_SOME(T, n) \
+INLINE Mask T##_mask_of(int from, int to) { \
+    Mask m; \
+    EACH_PART m.v[part] = (cypool_chars) T##_mask(from - part * n, to - part * n); \
+    return m; } \
+INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, const char *low, const char *high, \
+                          int from, int to) { \
+    char some[64]; \
+    if (__builtin_expect(p < low || p + PARTS * n * T##_stored > high, 0)) { \
+        memset(some, 0, sizeof some); \
+        if (from < to) memcpy(some + from * T##_stored, p + from * T##_stored, (to - from) * T##_stored); \
+        p = some; \
+    } \
+    EACH_PART y->v[part] = T##_choose((T##_whole) mask->v[part], T##_load_part(p + part * n * T##_stored), \
+                                      fill->v[part]); } \
+INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
+    char some[64]; \
+    if (p + PARTS * n * T##_stored <= limit) { T##_store(p, x); return; } \
+    T##_store(some, x); \
+    memcpy(p, some, count * T##_stored); }
+
+#if VB == 64
+/* The same with AVX-512: masked lanes are not touched, wherever they lie. */
+INLINE Mask cypool_mask_of(int from, int to) {
+    Mask m = {from >= to ? 0 : (~(uint64_t) 0 >> (64 - to)) & (~(uint64_t) 0 << from)};
+    return m;
+}
+#define CYPOOL_MASKED(T, n, kind, register_) \
+INLINE Mask T##_mask_of(int from, int to) { return cypool_mask_of(from, to); } \
+INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, const char *low, const char *high, \
+                          int from, int to) { \
+    y->v[0] = (T##_part) _mm512_mask_loadu_##kind((register_) fill->v[0], (__mmask##n) mask->bits, p); \
+    (void) low, (void) high, (void) from, (void) to; } \
+INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
+    _mm512_mask_storeu_##kind(p, (__mmask##n) (~(uint64_t) 0 >> (64 - count)), (register_) x->v[0]); \
+    (void) limit; }
+#define CYPOOL_MASKED_SHORT(T) \
+INLINE Mask T##_mask_of(int from, int to) { return cypool_mask_of(from, to); } \
+INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, const char *low, const char *high, \
+                          int from, int to) { \
+    char some[32]; \
+    _mm256_storeu_si256((__m256i *) some, _mm256_maskz_loadu_epi16((__mmask16) mask->bits, p)); \
+    y->v[0] = (T##_part) _mm512_mask_mov_ps((__m512) fill->v[0], (__mmask16) mask->bits, \
+                                            (__m512) T##_load_part(some)); \
+    (void) low, (void) high, (void) from, (void) to; } \
+INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
+    char some[32]; \
+    T##_store(some, x); \
+    _mm256_mask_storeu_epi16(p, (__mmask16) (0xFFFF >> (16 - count)), _mm256_loadu_si256((const __m256i *) some)); \
+    (void) limit; }
+#endif
+
+/* The larger of two lanes: `old` unless `more` is above it, so that the first of equal ones stays and a NaN in `old`
+   does too. */
+#define CYPOOL_MAX(T) INLINE T##_part T##_max(T##_part more, T##_part old) { \
+    return T##_choose((T##_whole) (more > old), more, old); }
+#define CYPOOL_MAX_BY(T, type, function) INLINE T##_part T##_max(T##_part more, T##_part old) { \
+    return (T##_part) function((type) more, (type) old); }
+#define CYPOOL_MIN_BITS(T) INLINE T##_whole T##_min_bits(T##_whole a, T##_whole b) { \
+    T##_whole below = (T##_whole) (b < a); return (below & b) | (~below & a); }
+#define CYPOOL_MIN_BITS_BY(T, type, function) INLINE T##_whole T##_min_bits(T##_whole a, T##_whole b) { \
+    return (T##_whole) function((type) a, (type) b); }
+
+#define CYPOOL_HEAD(T, number, whole) \
+typedef number T##_part __attribute__((vector_size(VB), may_alias)); \
+typedef whole T##_whole __attribute__((vector_size(VB), may_alias)); \
+INLINE T##_part T##_choose(T##_whole mask, T##_part a, T##_part b);
+CYPOOL_HEAD(Floats, float, int32_t)
+CYPOOL_HEAD(Halves, float, int32_t)
+CYPOOL_HEAD(Brains, float, int32_t)
+CYPOOL_HEAD(Doubles, double, int64_t)
+CYPOOL_HEAD(Bytes, uint8_t, int8_t)
+CYPOOL_HEAD(Shorts, uint16_t, int16_t)
+
+#if VB == 64
+CYPOOL_MAX_BY(Floats, __m512, _mm512_max_ps)
+CYPOOL_MAX_BY(Halves, __m512, _mm512_max_ps)
+CYPOOL_MAX_BY(Brains, __m512, _mm512_max_ps)
+CYPOOL_MAX_BY(Doubles, __m512d, _mm512_max_pd)
+CYPOOL_MAX_BY(Bytes, __m512i, _mm512_max_epu8)
+CYPOOL_MAX_BY(Shorts, __m512i, _mm512_max_epu16)
+CYPOOL_MIN_BITS_BY(Floats, __m512i, _mm512_min_epi32)
+CYPOOL_MIN_BITS_BY(Halves, __m512i, _mm512_min_epi32)
+CYPOOL_MIN_BITS_BY(Brains, __m512i, _mm512_min_epi32)
+CYPOOL_MIN_BITS_BY(Doubles, __m512i, _mm512_min_epi64)
+#elif VB == 32
+CYPOOL_MAX_BY(Floats, __m256, _mm256_max_ps)
+CYPOOL_MAX_BY(Halves, __m256, _mm256_max_ps)
+CYPOOL_MAX_BY(Brains, __m256, _mm256_max_ps)
+CYPOOL_MAX_BY(Doubles, __m256d, _mm256_max_pd)
+CYPOOL_MAX_BY(Bytes, __m256i, _mm256_max_epu8)
+CYPOOL_MAX_BY(Shorts, __m256i, _mm256_max_epu16)
+CYPOOL_MIN_BITS_BY(Floats, __m256i, _mm256_min_epi32)
+CYPOOL_MIN_BITS_BY(Halves, __m256i, _mm256_min_epi32)
+CYPOOL_MIN_BITS_BY(Brains, __m256i, _mm256_min_epi32)
+CYPOOL_MIN_BITS(Doubles)
+#else
+#if CYPOOL_X86
+CYPOOL_MAX_BY(Floats, __m128, _mm_max_ps)
+CYPOOL_MAX_BY(Halves, __m128, _mm_max_ps)
+CYPOOL_MAX_BY(Brains, __m128, _mm_max_ps)
+CYPOOL_MAX_BY(Doubles, __m128d, _mm_max_pd)
+CYPOOL_MAX_BY(Bytes, __m128i, _mm_max_epu8)
+#else
+CYPOOL_MAX(Floats)
+CYPOOL_MAX(Halves)
+CYPOOL_MAX(Brains)
+CYPOOL_MAX(Doubles)
+CYPOOL_MAX(Bytes)
+#endif
+CYPOOL_MAX(Shorts)
+CYPOOL_MIN_BITS(Floats)
+CYPOOL_MIN_BITS(Halves)
+CYPOOL_MIN_BITS(Brains)
+CYPOOL_MIN_BITS(Doubles)
+#endif
+CYPOOL_MIN_BITS(Bytes)
+CYPOOL_MIN_BITS(Shorts)
+
+CYPOOL_TYPE(Floats, float, int32_t, uint32_t, N4, 4)
+CYPOOL_TYPE(Halves, float, int32_t, uint32_t, N4, 2)
+CYPOOL_TYPE(Brains, float, int32_t, uint32_t, N4, 2)
+CYPOOL_TYPE(Doubles, double, int64_t, uint64_t, N8, 8)
+CYPOOL_TYPE(Bytes, uint8_t, int8_t, uint8_t, N1, 1)
+CYPOOL_TYPE(Shorts, uint16_t, int16_t, uint16_t, N2, 2)
+
+/* ------------------------------------------------------------------ 16-bit floats: other numbers in memory */
+
+typedef uint16_t cypool_shorts __attribute__((vector_size(VB / 2), may_alias, aligned(1)));
+
+INLINE Floats_bits cypool_widen(const char *p) { return __builtin_convertvector(*(const cypool_shorts *) p, Floats_bits); }
+INLINE void cypool_narrow(char *p, Floats_bits v) { *(cypool_shorts *) p = __builtin_convertvector(v, cypool_shorts); }
+INLINE Floats_whole cypool_pick(Floats_whole mask, Floats_whole a, Floats_whole b) { return (mask & a) | (~mask & b); }
+
+INLINE Floats_part Brains_load_part(const char *p) { return (Floats_part) (cypool_widen(p) << 16); }
+INLINE void Brains_store_part(char *p, Floats_part v) {       /* to nearest, ties to even; NaN stays one */
+    Floats_bits bits = (Floats_bits) v, rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+    cypool_narrow(p, (Floats_bits) cypool_pick((Floats_whole) (v != v), (Floats_whole) ((bits >> 16) | 0x40),
+                                            (Floats_whole) rounded));
+}
+
+#if VB == 64 || VB == 32 && defined(__F16C__)
+INLINE Floats_part Halves_load_part(const char *p) {
+#if VB == 64
+    return (Floats_part) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) p));
+#else
+    return (Floats_part) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) p));
+#endif
+}
+INLINE void Halves_store_part(char *p, Floats_part v) {       /* NaN without its payload */
+    Floats_part plain = (Floats_part) (((Floats_bits) v & 0x80000000u) | 0x7FC00000u);
+    v = Floats_choose((Floats_whole) (v != v), plain, v);
+#if VB == 64
+    _mm256_storeu_si256((__m256i *) p, _mm512_cvtps_ph((__m512) v, _MM_FROUND_TO_NEAREST_INT));
+#else
+    _mm_storeu_si128((__m128i *) p, _mm256_cvtps_ph((__m256) v, _MM_FROUND_TO_NEAREST_INT));
+#endif
+}
+#else
+INLINE Floats_part Halves_load_part(const char *p) {
+    Floats_bits h = cypool_widen(p), rest = h & 0x7FFF;
+    Floats_bits bits = (rest << 13) + ((Floats_bits) (rest >= 0x7C00) & 0x38000000u) + 0x38000000u;
+    Floats_part tiny = __builtin_convertvector((Floats_whole) rest, Floats_part) * 5.9604644775390625e-08f;
+    bits = (Floats_bits) cypool_pick((Floats_whole) (rest < 0x400), (Floats_whole) tiny, (Floats_whole) bits);
+    return (Floats_part) (bits | ((h & 0x8000) << 16));
+}
+INLINE void Halves_store_part(char *p, Floats_part v) {
+    Floats_bits bits = (Floats_bits) v, sign = (bits >> 16) & 0x8000, rest, tiny;
+    bits &= 0x7FFFFFFF;
+    tiny = (Floats_bits) ((Floats_part) bits + 0.5f) - 0x3F000000u;
+    rest = (bits + 0xC8000FFFu + ((bits >> 13) & 1)) >> 13;
+    rest = (Floats_bits) cypool_pick((Floats_whole) (bits < 0x38800000u), (Floats_whole) tiny, (Floats_whole) rest);
+    rest = (Floats_bits) cypool_pick((Floats_whole) (bits >= 0x477FF000u), 0x7C00 - (Floats_whole) {0}, (Floats_whole) rest);
+    rest = (Floats_bits) cypool_pick((Floats_whole) (bits > 0x7F800000u), 0x7E00 - (Floats_whole) {0}, (Floats_whole) rest);
+    cypool_narrow(p, sign | rest);
+}
+#endif
+
+CYPOOL_STORED_PART(Floats)
+CYPOOL_STORED_PART(Doubles)
+CYPOOL_STORED_PART(Bytes)
+CYPOOL_STORED_PART(Shorts)
+CYPOOL_LOAD(Floats, N4)
+CYPOOL_LOAD(Halves, N4)
+CYPOOL_LOAD(Brains, N4)
+CYPOOL_LOAD(Doubles, N8)
+CYPOOL_LOAD(Bytes, N1)
+CYPOOL_LOAD(Shorts, N2)
+
+#if VB == 64
+CYPOOL_MASKED(Floats, 16, ps, __m512)
+CYPOOL_MASKED(Doubles, 8, pd, __m512d)
+CYPOOL_MASKED(Bytes, 64, epi8, __m512i)
+CYPOOL_MASKED(Shorts, 32, epi16, __m512i)
+CYPOOL_MASKED_SHORT(Halves)
+CYPOOL_MASKED_SHORT(Brains)
+#else
+CYPOOL_LOAD_SOME(Floats, N4)
+CYPOOL_LOAD_SOME(Doubles, N8)
+CYPOOL_LOAD_SOME(Bytes, N1)
+CYPOOL_LOAD_SOME(Shorts, N2)
+CYPOOL_LOAD_SOME(Halves, N4)
+CYPOOL_LOAD_SOME(Brains, N4)
+#endif
+
+/* ------------------------------------------------------------------ past the caches; into them */
+
+/* Stores a block at an address that is a multiple of 64, past the caches. */
+#if CYPOOL_X86 && VB == 64
+#define CYPOOL_STREAM(p, v) _mm512_stream_si512((__m512i *) (p), (__m512i) (v))
+#elif CYPOOL_X86 && VB == 32
+#define CYPOOL_STREAM(p, v) _mm256_stream_si256((__m256i *) (p), (__m256i) (v))
+#elif CYPOOL_X86
+#define CYPOOL_STREAM(p, v) _mm_stream_si128((__m128i *) (p), (__m128i) (v))
+#else
+#define CYPOOL_STREAM(p, v) memcpy(p, &(v), VB)
+#endif
+#define cypool_stream_block(p, x) do { EACH_PART CYPOOL_STREAM((p) + part * VB, (x)->v[part]); } while (0)
+
+/* ------------------------------------------------------------------ the operations by their names */
+
+#define CYPOOL_OF(y, op) _Generic(*(y), Floats: Floats_##op, Halves: Halves_##op, Brains: Brains_##op, \
+                                  Doubles: Doubles_##op, Bytes: Bytes_##op, Shorts: Shorts_##op)
+#define v_load(y, p) CYPOOL_OF(y, load)(y, p)
+#define v_set_mask(mask, tag, from, to) (*(mask) = CYPOOL_OF(tag, mask_of)((int) (from), (int) (to)))
+#define v_load_some(y, p, mask, fill, low, high, from, to) \
+    CYPOOL_OF(y, load_some)(y, p, mask, fill, low, high, (int) (from), (int) (to))
+#define v_store(p, x) CYPOOL_OF(x, store)(p, x)
+#define v_store_first(p, x, count, limit) CYPOOL_OF(x, store_first)(p, x, (int) (count), limit)
+#define v_set(y, value) CYPOOL_OF(y, set)(y, value)
+#define v_add(y, x) CYPOOL_OF(y, add)(y, x)
+#define v_scale(y, x) CYPOOL_OF(y, scale)(y, x)
+#define v_divide(y, x) CYPOOL_OF(y, divide)(y, x)
+#define v_turn(y, x) CYPOOL_OF(y, turn)(y, x)
+#define v_larger(y, x) CYPOOL_OF(y, larger)(y, x)
+#define v_note_least(y, x) CYPOOL_OF(y, note_least)(y, x)
+#define v_has_nan(y) CYPOOL_OF(y, has_nan)(y)
+#define v_has_negative_zero(y) CYPOOL_OF(y, has_negative_zero)(y)
+#define v_halve(y, z, a, b) CYPOOL_OF(y, halve)(y, z, a, b)
+#define v_take_turns(y, z, a, b) CYPOOL_OF(y, take_turns)(y, z, a, b)
+#define v_shifted(y, a, b, by) CYPOOL_OF(y, shifted)(y, a, b, (int) (by))
+
+#endif
