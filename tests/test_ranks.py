@@ -382,7 +382,7 @@ def test_wrong_arguments():
         with refused(TypeError, "ceil_mode"):
             call(x, 2, ceil_mode="yes")
         with refused(ValueError, "data_format"):
-            call(x, 2, data_format="NCHW")
+            call(x, 2, data_format="NCWH")
         with refused(ValueError, "num_threads"):
             call(x, 2, num_threads=0)
         with refused(TypeError, "out"):

@@ -17,6 +17,7 @@ class Plan:
         roles: Sequence[int],
         codes: tuple[int, bool, int, int],
         reduction: int,
+        falling: bool,
         nan: int,
     ) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None, used: bool, threads: int) -> None: ...
