@@ -121,7 +121,7 @@ cdef class Plan:
             job.y.direct, job.y.streamed = False, True
         job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
         job.fetched = cnp.PyArray_NBYTES(x) >= FETCHED
-        choose_small(&job, self.element, self.reduction == SUM)
+        choose_small(&job, self.reduction == SUM)
         choose_tiles(&job, threads)
         if job.rows.floating and job.rows.taps and not job.index_width:
             blind = job

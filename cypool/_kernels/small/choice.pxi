@@ -64,7 +64,7 @@ cdef bint is_small(const Job* job, bint adds) noexcept nogil:
     return axis[2].stride in (2, 4) and (axis[2].kernel - 1) * axis[2].dilation < 8 * axis[2].stride
 
 
-cdef void choose_small(Job* job, int element, bint adds) noexcept nogil:
+cdef void choose_small(Job* job, bint adds) noexcept nogil:
     """Set a job up for a small loop, if there is one for it."""
     cdef int exponent
     cdef uint64_t sign = (<uint64_t> 1) << (8 * job.x.size - 1)

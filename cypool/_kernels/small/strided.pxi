@@ -169,7 +169,7 @@ cdef inline void stride_across(const Job* job, Scratch* s, const Tile* t, const 
                                const Folding* r) noexcept nogil:
     """The same along rows, which is the order of memory; rows that come soon are asked for meanwhile."""
     cdef Strip p = given[0]
-    cdef Py_ssize_t d, h, j, bytes = p.columns * stored_size(all_), ahead = CHUNK_BYTES / 2 / bytes + 1
+    cdef Py_ssize_t d, h, j, bytes = p.columns * stored_size(all_), ahead = AHEAD / bytes + 1
     cdef char* out
     cdef WindowRows rows
     cdef Window depth

@@ -54,13 +54,6 @@
 #define S32(i, d) S16(i, d), S16((i) + 16 * (d), d)
 #define S64(i, d) S32(i, d), S32((i) + 32 * (d), d)
 #define SERIES(n, first, step) CAT(S, n)(first, step)           /* n lanes from `first` on, `step` apart */
-#define Z2(i, n) (i), (i) + (n)
-#define Z4(i, n) Z2(i, n), Z2((i) + 1, n)
-#define Z8(i, n) Z4(i, n), Z4((i) + 2, n)
-#define Z16(i, n) Z8(i, n), Z8((i) + 4, n)
-#define Z32(i, n) Z16(i, n), Z16((i) + 8, n)
-#define Z64(i, n) Z32(i, n), Z32((i) + 16, n)
-#define TURNS(n, first) CAT(Z, n)(first, n)                     /* n lanes, of two vectors in turn */
 
 #if defined(__clang__)
 #define SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -108,8 +101,6 @@ INLINE T##_whole T##_mask(int from, int to) {                   /* lanes from..t
     return a & b; } \
 INLINE T##_part T##_evens(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, SERIES(n, 0, 2)); } \
 INLINE T##_part T##_odds(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, SERIES(n, 1, 2)); } \
-INLINE T##_part T##_low(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, TURNS(n, 0)); } \
-INLINE T##_part T##_high(T##_part a, T##_part b) { return SHUFFLE(a, b, T##_whole, TURNS(n, n / 2)); } \
 INLINE T##_part T##_after(T##_part a, T##_part b, int by) {     /* lanes `by`.. of a and b in a row */ \
     if (by == 1) return SHUFFLE(a, b, T##_whole, SERIES(n, 1, 1)); \
     if (by == 2) return SHUFFLE(a, b, T##_whole, SERIES(n, 2, 1)); \
@@ -123,11 +114,6 @@ INLINE void T##_halve(T *y, T *z, const T *a, const T *b) {     /* y, z = lanes 
     EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
     EACH_PART { y->v[part] = T##_evens(all[2 * part], all[2 * part + 1]); \
                 z->v[part] = T##_odds(all[2 * part], all[2 * part + 1]); } } \
-INLINE void T##_take_turns(T *y, T *z, const T *a, const T *b) { /* y, z = a0 b0 a1 b1 ... */ \
-    T##_part all[2 * PARTS]; \
-    EACH_PART { all[2 * part] = T##_low(a->v[part], b->v[part]); \
-                all[2 * part + 1] = T##_high(a->v[part], b->v[part]); } \
-    EACH_PART { y->v[part] = all[part]; z->v[part] = all[PARTS + part]; } } \
 INLINE void T##_shifted(T *y, const T *a, const T *b, int by) {  /* lanes `by`.. of a and b in a row */ \
     T##_part all[2 * PARTS]; \
     EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
@@ -406,7 +392,6 @@ CYPOOL_LOAD_SOME(Brains, N4)
 #define v_has_nan(y) CYPOOL_OF(y, has_nan)(y)
 #define v_has_negative_zero(y) CYPOOL_OF(y, has_negative_zero)(y)
 #define v_halve(y, z, a, b) CYPOOL_OF(y, halve)(y, z, a, b)
-#define v_take_turns(y, z, a, b) CYPOOL_OF(y, take_turns)(y, z, a, b)
 #define v_shifted(y, a, b, by) CYPOOL_OF(y, shifted)(y, a, b, (int) (by))
 
 #endif

@@ -35,7 +35,6 @@ cdef extern from "small/vectors.h" nogil:
     bint v_has_negative_zero(...)
     void v_halve(...)                               # (y, z, a, b): lanes 0, 2, ... and 1, 3, ... of a and b in a row
     void v_shifted(...)                             # (y, a, b, by): a block of a and b in a row, from lane `by` on
-    void v_take_turns(...)                          # (y, z, a, b): a0 b0 a1 b1 ...
 
 
 ctypedef fused Block64:
