@@ -247,7 +247,9 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
         divisor = [_divisor_fields(axis, padded) for axis in counted]
     height, width = axes[1].size, axes[2].size
     plane_d = height * width if ndim == 3 else 0
-    return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, forward is not None,
+    # what a gradient's elements are divided by, if it is one number, may divide their sums, unless those are more
+    source = forward is not None and not (isinstance(divisor, int) and all(axis.phases == 1 for axis in axes))
+    return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, source,
                         windows.whole and forward is None, (plane_d, width), roles, codes,
                         POLICIES[_policy(reduction, codes[3])], reduction.endswith("min"), nan)
 
@@ -308,12 +310,14 @@ def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: st
             nan=nan)(x, y, None, False, num_threads)
 
 
-def add_chosen(grad: np.ndarray, index: np.ndarray, out: np.ndarray, windows: Windows | None, *, last: bool,
-               num_threads: int | None = None) -> bool:
-    """Add each gradient to the element that was chosen; False if an index lies outside its plane."""
+def add_chosen(grad: np.ndarray, index: np.ndarray | None, out: np.ndarray, windows: Windows | None, *, last: bool,
+               divide: Divide = None, used: bool = False, num_threads: int | None = None) -> bool:
+    """Add each gradient to the element that was chosen; False if an index lies outside its plane. Without an index: add
+    it, divided, to every element of its window; False, and nothing done, if windows are too many at an element. used:
+    out is not a new array."""
     ndim = grad.ndim - 2
     code, result = storage(grad.dtype), storage(out.dtype)
     roles, codes = _roles(last, ndim, True), (code, not grad.dtype.isnative, result, F64 if code == F64 else F32)
-    plan = None if windows is None else _plan(_kernels, windows, 1, True, None, None, roles, codes, "sum", 0)
-    return bool(_kernels.scatter(plan, grad, index, out, roles, codes,
+    plan = None if windows is None else _plan(_kernels, windows, 1, True, divide, None, roles, codes, "sum", 0)
+    return bool(_kernels.scatter(plan, grad, index, out, roles, codes, used,
                                  threads_for(max(grad.size, out.size), num_threads)))

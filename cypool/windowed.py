@@ -139,7 +139,7 @@ def scatter(ndim: int, grad_output: ArrayLike, indices: Any, input_shape: Any, d
     threads = arguments.threads(num_threads)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
     if not dispatch.add_chosen(batch, index, result if batch is grad else result[None], windows, last=last,
-                               num_threads=threads):
+                               used=out is not None, num_threads=threads):
         wrong = index[(index < 0) | (index >= volume)]
         raise ValueError(f"indices must be at least 0 and less than the input's spatial volume {volume}, "
                          f"got {wrong[0] if wrong.size else 'ordinals of other windows'}")
@@ -224,6 +224,9 @@ def spread(ndim: int, grad_output: ArrayLike, input_shape: Any, windows_for: Fit
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
     if grad.size == 0:
         result[...] = 0
+        return result
+    if not windows.whole and dispatch.add_chosen(batch, None, result if batch is grad else result[None], windows,
+                                                 last=last, divide=divide, used=out is not None, num_threads=threads):
         return result
     once = arguments.with_spatial(full, adjoint(windows).shape, last)
     target = np.empty(once, result.dtype) if once != full else result if batch is grad else result[None]

@@ -25,9 +25,10 @@ class Plan:
 def scatter(
     plan: Plan | None,
     grad: NDArray[np.floating[Any]],
-    index: NDArray[np.integer[Any]],
+    index: NDArray[np.integer[Any]] | None,
     out: NDArray[np.floating[Any]],
     roles: tuple[int, ...],
     codes: tuple[int, bool, int, int],
+    used: bool,
     threads: int,
 ) -> bool: ...

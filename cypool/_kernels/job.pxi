@@ -68,6 +68,7 @@ ctypedef bint (*SmallTile)(const void*, void*, const void*, void*, void*) noexce
 cdef struct Job:
     Rows rows
     SmallTile small         # or NULL
+    bint small_apart        # it works in scratch memory: see `pool_apart`
     Finish finish
     bint fetched            # the input is larger than the second cache
     double fill             # what the loops of small windows take for padding, of floats

@@ -110,18 +110,19 @@ cdef class Plan:
         merge_axes(&job)
         for i in range(3):
             job.axis[i].rolls = rolls(&job, i)
-        deal_out_channels(&job)
+        job.channels = job.inner
+        choose_small(&job, self.element, self.reduction == SUM)
+        if job.small == NULL:
+            deal_out_channels(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
                         and not job.divide_source and not job.turned)
         job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
                         and (job.rows.floating or not job.divided) and not job.turned)
-        if ((used or cnp.PyArray_NBYTES(y) < REUSED) and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM
-                and job.y.direct and not job.whole and not job.index_width
+        if (past_caches(x, y, used) and job.y.direct and not job.whole and not job.index_width
                 and job.axis[0].kernel * job.axis[1].kernel > 1):
             job.y.direct, job.y.streamed = False, True
         job.far = cnp.PyArray_NBYTES(x) >= STREAM and job.axis[0].kernel * job.axis[1].kernel > 1
         job.fetched = cnp.PyArray_NBYTES(x) >= FETCHED
-        choose_small(&job, self.reduction == SUM)
         choose_tiles(&job, threads)
         if job.rows.floating and job.rows.taps and not job.index_width:
             blind = job
@@ -129,6 +130,12 @@ cdef class Plan:
             job.blind = &blind
         with nogil:
             run_job(&job, threads)
+
+
+cdef bint past_caches(cnp.ndarray x, cnp.ndarray y, bint used) noexcept:
+    """Whether the output is better written past the caches: there is more than they hold, and its pages are not new."""
+    return ((used or cnp.PyArray_NBYTES(y) < REUSED)
+            and cnp.PyArray_NBYTES(x) + cnp.PyArray_NBYTES(y) >= STREAM)
 
 
 cdef void describe(Array* array, cnp.ndarray x, const int* roles, int code, bint swapped) noexcept:
@@ -168,7 +175,6 @@ cdef bint usable(const Job* job, const Array* x, int element, Py_ssize_t columns
 cdef void deal_out_channels(Job* job) noexcept:
     """Many channels times a wide window overflow the caches: work on some channels at a time."""
     cdef Py_ssize_t part = VECTOR / job.rows.size if shares(&job.axis[0]) else 64
-    job.channels = job.inner
     if job.inner <= part or job.b > 1 or job.whole or not (
             shares(&job.axis[0]) or shares(&job.axis[1]) or shares(&job.axis[2])):
         return

@@ -3,11 +3,16 @@
 # A plane's gradient is written by one thread, in the order of the outputs, so that it is the same at any thread count.
 
 
+include "gather.pxi"
+
+
 cdef struct Scatter:
     Job job                 # x: the outputs' gradient, y: the inputs'; axes: the windows that ordinals refer to
     Py_ssize_t d, h, w      # outputs of a plane
     Py_ssize_t in_d, in_h, in_w
     bint in_place           # the plane being written can itself hold the sums
+    bint gathered           # and not scattered: see gather.pxi
+    Gather gather
 
 
 cdef inline bint add_row(Real* sums, const Real* grad, const int64_t* at, Py_ssize_t n, Py_ssize_t inner,
@@ -91,6 +96,8 @@ cdef bint scatter_share(const Scatter* scatter, char* memory, size_t each, Py_ss
     memory += each * <size_t> cypool_thread()
     lay_out(&scratch, job, memory)
     at = memory + scratch_size(job)
+    if scatter.gathered:
+        return gather_share(&scatter.gather, job, &scratch, at, scatter.in_place, share, shares)
     for plane in range(planes * share / shares, planes * (share + 1) / shares):
         inside &= scatter_plane(scatter, &scratch, <int64_t*> at, at + rounded(scatter.w * job.inner * 8), plane)
     return inside
@@ -105,13 +112,23 @@ cdef int run_scatter(Scatter* scatter, int threads) except -1 nogil:
     cdef char* inside
     cdef int every = 1
     job.room = longest
-    job.count_room = 1
+    job.count_room = scatter.w * job.inner if job.divided else 1
+    job.by_room = 1
     job.raw_room = longest * max(job.x.size, job.y.size)
-    threads = <int> min(<Py_ssize_t> threads, job.a * job.b)
-    shares = min(job.a * job.b, <Py_ssize_t> 8 * threads)
-    each = scratch_size(job) + rounded(scatter.w * job.inner * 8)
-    if not scatter.in_place:
-        each += rounded(scatter.in_d * scatter.in_h * scatter.in_w * job.inner * job.rows.size)
+    scatter.gathered = gathers(job)
+    shares = job.a * job.b
+    if scatter.gathered:
+        plan_gather(&scatter.gather, job)
+        shares *= scatter.in_d * ceil_div(scatter.in_h, scatter.gather.band)
+    threads = <int> min(<Py_ssize_t> threads, shares)
+    shares = min(shares, <Py_ssize_t> 8 * threads)
+    each = scratch_size(job)
+    if scatter.gathered:
+        each += gather_size(&scatter.gather, job)
+    else:
+        each += rounded(scatter.w * job.inner * 8)
+        if not scatter.in_place:
+            each += rounded(scatter.in_d * scatter.in_h * scatter.in_w * job.inner * job.rows.size)
     memory = <char*> malloc(each * <size_t> threads + <size_t> shares)
     if memory == NULL:
         with gil:
@@ -129,11 +146,13 @@ cdef int run_scatter(Scatter* scatter, int threads) except -1 nogil:
     return every
 
 
-def scatter(Plan plan, cnp.ndarray grad, cnp.ndarray index, cnp.ndarray out, tuple roles, tuple codes, int threads):
-    """Add each gradient to the element that was chosen; False if an index lies outside its plane.
+def scatter(Plan plan, cnp.ndarray grad, index, cnp.ndarray out, tuple roles, tuple codes, bint used, int threads):
+    """Add each gradient to the element that was chosen, or, without an index, to every element of its window; False if
+    an index lies outside its plane, or, without one, if windows are too many at an element.
 
     plan: the forward's, or None where the indices are flat positions. roles: which of (a, b, d, h, w, c) each axis
-    is. codes: storage of grad, whether its bytes are swapped, storage of out, element.
+    is. codes: storage of grad, whether its bytes are swapped, storage of out, element. used: whether out's memory
+    was in use before.
     """
     cdef Scatter work
     cdef Job* job = &work.job
@@ -159,15 +178,19 @@ def scatter(Plan plan, cnp.ndarray grad, cnp.ndarray index, cnp.ndarray out, tup
     work.in_d, work.in_h, work.in_w = in_dims[2], in_dims[3], in_dims[4]
     describe(&job.x, grad, role, codes[0], codes[1])
     describe(&job.y, out, role, codes[2], False)
-    job.index = <char*> cnp.PyArray_DATA(index)
-    job.index_width = <int> cnp.PyArray_ITEMSIZE(index)
+    if index is not None:
+        job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
+        job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
     if plan is not None:
         for i in range(3):
-            job.axis[i] = plan.job.axis[i]
+            job.axis[i], job.divisor[i] = plan.job.axis[i], plan.job.divisor[i]
+        job.divided, job.fixed_divisor = plan.job.divided, plan.job.fixed_divisor
         job.plane_d, job.plane_h = plan.job.plane_d, plan.job.plane_h
         if plan.offsets is not None:
             job.offset = &plan.offsets[0]
     size = job.rows.size
+    job.x.direct = usable(job, &job.x, codes[3], work.w)
+    bounds(grad, &job.x_low, &job.x_high)
     work.in_place = (job.y.code == <int> codes[3] and <size_t> job.y.data % <size_t> size == 0
                      and (job.inner == 1 or job.y.c == size)
                      and (work.in_w == 1 or job.y.w == size * job.inner)
@@ -176,6 +199,9 @@ def scatter(Plan plan, cnp.ndarray grad, cnp.ndarray index, cnp.ndarray out, tup
                      and job.y.a % size == 0 and job.y.b % size == 0)
     if job.a * job.b * job.inner == 0:
         return True
+    if index is None and not gathers(job):
+        return False
+    job.y.streamed = work.in_place and past_caches(grad, out, used)
     with nogil:
         every = run_scatter(&work, threads)
     return every

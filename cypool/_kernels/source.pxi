@@ -34,6 +34,11 @@ cdef extern from *:
         for (i = 0; i < n; i += 64)
             __builtin_prefetch(x + i);
     }
+    static inline __attribute__((always_inline)) void cypool_prefetch_far(const char *x, Py_ssize_t n) {
+        Py_ssize_t i;
+        for (i = 0; i < n; i += 64)
+            __builtin_prefetch(x + i, 0, 2);
+    }
     /* Read a byte of every line, from the first to the last: memory is faster in order than in rows that take turns. */
     static void cypool_touch(const char *x, size_t n) {
         size_t i;
@@ -46,6 +51,7 @@ cdef extern from *:
     }
     """
     void fetch "cypool_prefetch"(const char* x, Py_ssize_t n) noexcept nogil
+    void fetch_far "cypool_prefetch_far"(const char* x, Py_ssize_t n) noexcept nogil    # into the second cache
     void touch "cypool_touch"(const char* x, size_t n) noexcept nogil
     void stream "cypool_stream"(char* y, const char* x, size_t n) noexcept nogil
     void stream_end "cypool_stream_end"() noexcept nogil

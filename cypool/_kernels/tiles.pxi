@@ -164,6 +164,74 @@ cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
     s.by = <double*> (<char*> s.counts + rounded((job.count_room + VECTOR) * sizeof(double)))
 
 
+cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil:
+    cdef Tile t
+    cdef Block block
+    cdef const Axis* axis = &job.axis[2]
+    cdef Py_ssize_t origin, columns, whole, rest = index
+    cdef Grid g
+    t.w0 = (rest % job.tiles_w) * job.tile_w
+    rest /= job.tiles_w
+    t.h0 = (rest % job.tiles_h) * job.tile_h
+    rest /= job.tiles_h
+    t.d0 = (rest % job.tiles_d) * job.tile_d
+    rest /= job.tiles_d
+    t.b = rest % job.b
+    t.a = rest / job.b
+    t.w1 = min(t.w0 + job.tile_w, axis.out)
+    t.h1 = min(t.h0 + job.tile_h, job.axis[1].out)
+    t.d1 = min(t.d0 + job.tile_d, job.axis[0].out)
+    if job.small != NULL and not job.small_apart and job.small(job, s, &t, NULL, NULL):
+        return
+    reach(&job.axis[0], t.d0, t.d1, &t.in_d, &t.in_d1)
+    reach(&job.axis[1], t.h0, t.h1, &t.in_h, &t.in_h1)
+    reach(axis, t.w0, t.w1, &t.in_w, &t.in_w1)
+    t.pitch = columns = t.in_w1 - t.in_w
+    if job.way == PHASED and job.inner == 1:
+        origin = first_turn(axis, t.w0) - ceil_div(axis.kernel, axis.phases) + 1
+        t.pitch = end_turn(axis, t.w1) - origin
+    elif job.way == PADDED or job.way == SLIDE:
+        origin = t.w0 * axis.stride - axis.padding
+        t.pitch = span(axis, t.w1 - t.w0)
+    else:
+        origin = t.in_w
+    t.left = t.in_w - origin if columns > 0 else 0
+    t.pitch = max(t.pitch, t.left + columns)
+    t.right = t.pitch - t.left - columns
+    # rows of the height pass may be written in whole vectors, if they are in order or have the room for it
+    whole = ceil_div(rounded(columns * job.inner * job.rows.size) / job.rows.size, job.inner)
+    t.spill = job.axis[1].phases == 1 and alike(&job.axis[1], t.h0, t.h1) == t.h1
+    if not t.spill and job.way != SLIDE:
+        t.pitch = max(t.pitch, whole)
+        t.spill = True
+    if (job.inner == 1 and job.way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1
+            and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
+        t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
+    block = source_block(job, s, &t)
+    if job.small != NULL and job.small_apart and pool_apart(job, s, &t, block):
+        return
+    if block.buffer < 0 and (job.far or job.blind == NULL and (job.axis[0].rolls or job.axis[1].rolls)):
+        touch_rows(job, &t, block)
+    if job.blind != NULL:
+        g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
+        if not job.rows.needs_care(block.value, job.turned, &g):
+            job = job.blind
+    block = reduce_depth(job, s, &t, block)
+    block = reduce_height(job, s, &t, block)
+    if job.way == GROUPED:
+        reduce_grouped(job, s, &t, block)
+    elif job.way == PICKED:
+        reduce_picked(job, s, &t, block)
+    elif job.way == PHASED:
+        reduce_phased(job, s, &t, block)
+    elif job.way == ROLLED:
+        reduce_rolled(job, s, &t, block)
+    elif job.way == SLIDE:
+        slide_rows(job, s, &t, block)
+    else:
+        reduce_padded(job, s, &t, block)
+
+
 cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:
     """One of the equal shares that the tiles are dealt out in, in the running thread's scratch memory."""
     cdef Scratch scratch

@@ -1,5 +1,5 @@
-# Small windows: what their loops share. A loop goes straight from the input to the output, a block of 64 bytes at a
-# time.
+# Small windows: what their loops share. A loop goes straight from the input to the output, a block (a vector register
+# or two) at a time.
 #
 # Ends of rows are blocks that are loaded in part. A maximum is one instruction a tap; whether there was a NaN is told
 # by a sum beside it, and, where taps are not taken in the window's order, whether there was a -0.0 by the least of the
@@ -34,35 +34,40 @@ cdef enum:                      # blocks that every loop has at hand, as an arra
     KEPT
 
 
-cdef inline void absorb(Block64* y, const Block64* x, const Folding* r) noexcept nogil:
+cdef inline void absorb(Vec* y, const Vec* x, const Folding* r) noexcept nogil:
     if Folding is Sum:
         v_add(y, x)
     else:
         v_larger(y, x)
 
 
-cdef inline void note_nan(Block64* nan, const Block64* x, const Folding* r) noexcept nogil:
+cdef inline void note_nan(Vec* nan, const Vec* x, const Folding* r) noexcept nogil:
     if Folding is Max:
-        if Block64 is Floats or Block64 is Doubles or Block64 is Halves or Block64 is Brains:
+        if Vec in RealVec:
             v_add(nan, x)
 
 
-cdef inline void note_zero(Block64* least, const Block64* x, const Block64* k, const Folding* r) noexcept nogil:
-    cdef Block64 as_it_was
+cdef inline void keep_least(Vec* least, const Vec* x, const Folding* r) noexcept nogil:
     if Folding is Max:
-        if Block64 is Floats or Block64 is Doubles or Block64 is Halves or Block64 is Brains:
-            as_it_was = x[0]
-            v_turn(&as_it_was, &k[FLIP])
-            v_note_least(least, &as_it_was)
+        if Vec in RealVec:
+            v_note_least(least, x)
 
 
-cdef inline void turn_block(Block64* y, const Block64* k, const Folding* r) noexcept nogil:
+cdef inline void note_zero(Vec* least, const Vec* x, const Vec* k, const Folding* r) noexcept nogil:
+    cdef Vec as_it_was
+    if Folding is Max:
+        as_it_was = x[0]
+        v_turn(&as_it_was, &k[FLIP])
+        keep_least(least, &as_it_was, r)
+
+
+cdef inline void turn_block(Vec* y, const Vec* k, const Folding* r) noexcept nogil:
     if Folding is Max:
         v_turn(y, &k[FLIP])
 
 
-cdef inline void set_constants(const Job* job, Block64* k, const Folding* r) noexcept nogil:
-    if Block64 is Floats or Block64 is Doubles or Block64 is Halves or Block64 is Brains:
+cdef inline void set_constants(const Job* job, Vec* k, const Folding* r) noexcept nogil:
+    if Vec in RealVec:
         v_set(&k[FILL], job.fill)
         v_set(&k[FLIP], -0.0 if job.falling else 0.0)
         v_set(&k[BY], 1)
@@ -76,26 +81,26 @@ cdef inline void set_constants(const Job* job, Block64* k, const Folding* r) noe
     v_set(&k[LEAST], 0)
 
 
-cdef inline void copy_constants(Block64* k, const Block64* given) noexcept nogil:
+cdef inline void copy_constants(Vec* k, const Vec* given) noexcept nogil:
     """Into local variables, which nothing else can point to."""
     cdef int i
     for i in range(KEPT):
         k[i] = given[i]
 
 
-cdef inline bint blameless(const Block64* k, const Folding* r) noexcept nogil:
+cdef inline bint blameless(const Vec* k, const Folding* r) noexcept nogil:
     """Whether there was neither a NaN nor a -0.0 that matters."""
     if Folding is Max:
-        if Block64 is Floats or Block64 is Doubles or Block64 is Halves or Block64 is Brains:
+        if Vec in RealVec:
             return not v_has_nan(&k[NANS]) and not v_has_negative_zero(&k[LEAST])
     return True
 
 
-cdef inline void put_block(const Strip* p, char* out, Block64* y, Py_ssize_t count, const Block64* k,
+cdef inline void put_block(const Strip* p, char* out, Vec* y, Py_ssize_t count, const Vec* k,
                            const Folding* r) noexcept nogil:
     """Divide or turn back, and store the first `count` numbers."""
     if Folding is Sum:
-        if Block64 is Floats or Block64 is Doubles or Block64 is Halves or Block64 is Brains:
+        if Vec in RealVec:
             if p.finish == SCALED:
                 v_scale(y, &k[BY])
             elif p.finish == QUOTIENTS:
@@ -106,7 +111,7 @@ cdef inline void put_block(const Strip* p, char* out, Block64* y, Py_ssize_t cou
         v_store(out, y)
     elif count < lanes_of(y):
         v_store_first(out, y, count, p.limit)
-    elif p.streamed and <size_t> out % VECTOR == 0:
+    elif p.streamed and <size_t> out % sizeof(Vec) == 0:
         v_stream(out, y)
     else:
         v_store(out, y)

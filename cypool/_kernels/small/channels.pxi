@@ -1,19 +1,73 @@
-# Small windows of channels that lie side by side: a block of channels takes tap after tap.
+# Small windows of channels that lie side by side: a vector of channels takes tap after tap, and two go side by side, so
+# that neither waits for the other.
 
 
-cdef bint of_channels(const Job* job, Scratch* s, const Tile* t, Block64* tag, const Folding* r) noexcept nogil:
-    """Blocks of channels: tap after tap, two blocks side by side where there are two."""
-    cdef Py_ssize_t width = lanes_of(tag), size = stored_size(tag), i, c, j, d, h, n, m
+cdef inline void take_tap(const char* at, bint first, Vec* y, Vec* z, const Vec* k, Vec* seen,
+                          const Folding* r) noexcept nogil:
+    cdef Vec x
+    v_load(&x, at)
+    turn_block(&x, k, r)
+    note_nan(seen, &x, r)
+    if first:
+        y[0] = x
+    else:
+        absorb(y, &x, r)
+    v_load(&x, at + sizeof(Vec))
+    turn_block(&x, k, r)
+    note_nan(seen, &x, r)
+    if first:
+        z[0] = x
+    else:
+        absorb(z, &x, r)
+
+
+cdef inline void window_of_channels(const char* base, const WindowRows* rows, Py_ssize_t taps, Py_ssize_t step, Vec* y,
+                                    Vec* z, const Vec* k, Vec* nans, const Folding* r) noexcept nogil:
+    """Planes, then rows, then along: sums in the order of the passes. Maxima in the window's."""
+    cdef Py_ssize_t j, m, n
+    cdef Vec a, b, c, d, seen = nans[0]
+    cdef const char* at
+    if Folding is Max:
+        for m in range(rows.planes):
+            for n in range(rows.rows):
+                at = base + m * rows.plane + n * rows.row
+                for j in range(taps):
+                    take_tap(at + j * step, m + n + j == 0, &a, &b, k, &seen, r)
+    else:
+        for j in range(taps):
+            for n in range(rows.rows):
+                at = base + j * step + n * rows.row
+                if rows.planes == 1 and j == 0:
+                    take_tap(at, n == 0, &a, &b, k, &seen, r)
+                elif rows.planes == 1:
+                    take_tap(at, n == 0, &c, &d, k, &seen, r)
+                else:
+                    take_tap(at, True, y, z, k, &seen, r)
+                    for m in range(1, rows.planes):
+                        take_tap(at + m * rows.plane, False, y, z, k, &seen, r)
+                    if n == 0:
+                        c, d = y[0], z[0]
+                    else:
+                        absorb(&c, y, r)
+                        absorb(&d, z, r)
+            if rows.planes > 1 and j == 0:
+                a, b = c, d
+            elif j > 0:
+                absorb(&a, &c, r)
+                absorb(&b, &d, r)
+    y[0], z[0], nans[0] = a, b, seen
+
+
+cdef bint of_channels(const Job* job, Scratch* s, const Tile* t, Vec* tag, const Folding* r) noexcept nogil:
+    cdef Py_ssize_t width = lanes_of(tag), size = number_size(tag), i, c, j, d, h
     cdef Py_ssize_t step = job.axis[2].dilation * job.inner * size
     cdef const char* base
-    cdef const char* at
     cdef char* out
     cdef WindowRows rows
     cdef Strip p = strip_of(job)
     cdef Window depth, along
-    cdef Block64 x, y, z, first, second
-    cdef Block64 k[KEPT]
-    cdef Block64 nans
+    cdef Vec y, z, nans
+    cdef Vec k[KEPT]
     set_constants(job, k, r)
     nans = k[NANS]
     p.plain = not p.streamed
@@ -24,33 +78,17 @@ cdef bint of_channels(const Job* job, Scratch* s, const Tile* t, Block64* tag, c
             out = output_of(job, t, d, t.w0 * job.inner, size) + (h - t.h0) * job.y.h
             for i in range(t.w0, t.w1):
                 along = window(&job.axis[2], i)
+                if along.count == 0 or rows.rows == 0 or rows.planes == 0:
+                    return False                    # for the passes, which know what nothing comes to
                 base = rows.first + along.first * job.inner * size
+                if job.fetched:                     # what the next row of windows needs there
+                    for j in range(job.axis[1].stride):
+                        fetch_far(base + (rows.rows + j) * p.row, job.axis[2].stride * job.inner * size)
                 c = 0
                 while c < job.inner:
                     if c + 2 * width > job.inner:
                         c = job.inner - 2 * width   # blocks that overlap those before
-                    at = base + c * size
-                    v_load(&y, at)
-                    turn_block(&y, k, r)
-                    v_load(&z, at + size * width)
-                    turn_block(&z, k, r)
-                    first, second = y, z
-                    for m in range(rows.planes):
-                        for n in range(rows.rows):
-                            at = base + c * size + m * rows.plane + n * rows.row
-                            for j in range(along.count):
-                                if m + n + j > 0:
-                                    v_load(&x, at)
-                                    turn_block(&x, k, r)
-                                    note_nan(&first, &x, r)
-                                    absorb(&y, &x, r)
-                                    v_load(&x, at + size * width)
-                                    turn_block(&x, k, r)
-                                    note_nan(&second, &x, r)
-                                    absorb(&z, &x, r)
-                                at += step
-                    note_nan(&first, &second, r)
-                    note_nan(&nans, &first, r)
+                    window_of_channels(base + c * size, &rows, along.count, step, &y, &z, k, &nans, r)
                     put_block(&p, out + c * size, &y, width, k, r)
                     put_block(&p, out + (c + width) * size, &z, width, k, r)
                     c += 2 * width

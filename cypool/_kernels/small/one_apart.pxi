@@ -3,7 +3,7 @@
 
 
 cdef inline void set_block(Strip* p, Py_ssize_t first, Py_ssize_t count, bint last, Mask* mask,
-                           Block64* tag) noexcept nogil:
+                           Vec* tag) noexcept nogil:
     """A block of `count` windows whose first one begins at element `first` of a row; each tap's elements."""
     cdef Py_ssize_t j, width = lanes_of(tag)
     p.first, p.count = first, count
@@ -16,8 +16,8 @@ cdef inline void set_block(Strip* p, Py_ssize_t first, Py_ssize_t count, bint la
             v_set_mask(&mask[j], tag, max(-(first + j * p.step), 0), min(max(p.columns - first - j * p.step, 0), width))
 
 
-cdef inline void load_tap(const Strip* p, const char* at, Py_ssize_t j, Block64* y, const Mask* mask,
-                          const Block64* k, const Folding* r) noexcept nogil:
+cdef inline void load_tap(const Strip* p, const char* at, Py_ssize_t j, Vec* y, const Mask* mask,
+                          const Vec* k, const Folding* r) noexcept nogil:
     cdef Py_ssize_t place
     if p.inside:
         v_load(y, at)
@@ -27,12 +27,12 @@ cdef inline void load_tap(const Strip* p, const char* at, Py_ssize_t j, Block64*
     turn_block(y, k, r)
 
 
-cdef inline void along_row(const Strip* p, Py_ssize_t taps, const char* row, Block64* y, const Mask* mask,
-                           const Block64* k, Block64* nans, const Folding* r) noexcept nogil:
+cdef inline void along_row(const Strip* p, Py_ssize_t taps, const char* row, Vec* y, const Mask* mask,
+                           const Vec* k, Vec* nans, const Folding* r) noexcept nogil:
     """The taps of one row, one after the other."""
-    cdef Py_ssize_t step = p.step * stored_size(y), j
-    cdef Block64 x, z
-    row += p.first * stored_size(y)
+    cdef Py_ssize_t step = p.step * number_size(y), j
+    cdef Vec x, z
+    row += p.first * number_size(y)
     load_tap(p, row, 0, y, &mask[0], k, r)
     if taps == 3:                                   # a literal
         load_tap(p, row + step, 1, &z, &mask[1], k, r)
@@ -57,8 +57,8 @@ cdef inline void along_row(const Strip* p, Py_ssize_t taps, const char* row, Blo
         note_nan(nans, y, r)                        # where tap 0 is NaN y is, whatever came later
 
 
-cdef inline void level(const Strip* p, Py_ssize_t taps, const char* plane, Py_ssize_t h, Block64* y, const Mask* mask,
-                       const Block64* k, Block64* nans, const Folding* r) noexcept nogil:
+cdef inline void level(const Strip* p, Py_ssize_t taps, const char* plane, Py_ssize_t h, Vec* y, const Mask* mask,
+                       const Vec* k, Vec* nans, const Folding* r) noexcept nogil:
     """The taps of input row h, or padding."""
     if <size_t> h >= <size_t> p.rows:
         y[0] = k[FILL]
@@ -68,22 +68,22 @@ cdef inline void level(const Strip* p, Py_ssize_t taps, const char* plane, Py_ss
 
 
 cdef inline void roll_down(const Job* job, Scratch* s, const Tile* t, const Strip* given, bint inside, Py_ssize_t i,
-                           const Mask* mask, Block64* all_, const Folding* r) noexcept nogil:
+                           const Mask* mask, Vec* all_, const Folding* r) noexcept nogil:
     """A strip of windows of 3 x 3, one row apart, through all planes of a tile: the rows above stay in registers. Of
     maxima those of a row are kept, of sums the taps themselves, for columns are added up first. inside: a literal."""
     cdef Strip p = given[0]
     cdef Py_ssize_t d, h, planes, last = 2 - job.axis[1].padding
     cdef const char* plane
     cdef char* out
-    cdef Block64 x, y, z, x1, x2, y1, y2, z1, z2, nans = all_[NANS]
-    cdef Block64 k[KEPT]
+    cdef Vec x, y, z, x1, x2, y1, y2, z1, z2, nans = all_[NANS]
+    cdef Vec k[KEPT]
     cdef Mask own[3]
     copy_constants(k, all_)
     p.inside = inside
     own[0], own[1], own[2] = mask[0], mask[1], mask[2]
     for d in range(t.d0, t.d1):
         plane = planes_of(job, t, d, &planes)
-        out = output_of(job, t, d, i, stored_size(k))
+        out = output_of(job, t, d, i, number_size(k))
         if Folding is Sum:
             three_taps(&p, plane, t.h0 + last - 2, &y, &y1, &y2, own, k, r)
             three_taps(&p, plane, t.h0 + last - 1, &x, &x1, &x2, own, k, r)
@@ -113,10 +113,10 @@ cdef inline void roll_down(const Job* job, Scratch* s, const Tile* t, const Stri
     all_[NANS] = nans
 
 
-cdef inline void three_taps(const Strip* p, const char* plane, Py_ssize_t h, Block64* a, Block64* b, Block64* c,
-                            const Mask* mask, const Block64* k, const Folding* r) noexcept nogil:
-    cdef Py_ssize_t step = p.step * stored_size(a)
-    cdef const char* row = plane + h * p.row + p.first * stored_size(a)
+cdef inline void three_taps(const Strip* p, const char* plane, Py_ssize_t h, Vec* a, Vec* b, Vec* c,
+                            const Mask* mask, const Vec* k, const Folding* r) noexcept nogil:
+    cdef Py_ssize_t step = p.step * number_size(a)
+    cdef const char* row = plane + h * p.row + p.first * number_size(a)
     if <size_t> h >= <size_t> p.rows:
         a[0] = b[0] = c[0] = k[FILL]
     else:
@@ -126,7 +126,7 @@ cdef inline void three_taps(const Strip* p, const char* plane, Py_ssize_t h, Blo
 
 
 cdef void roll_three(const Job* job, Scratch* s, const Tile* t, const Strip* p, Py_ssize_t i, const Mask* mask,
-                     Block64* k, const Folding* r) noexcept nogil:
+                     Vec* k, const Folding* r) noexcept nogil:
     if p.inside:
         roll_down(job, s, t, p, True, i, mask, k, r)
     else:
@@ -134,19 +134,19 @@ cdef void roll_three(const Job* job, Scratch* s, const Tile* t, const Strip* p, 
 
 
 cdef void roll_ring(const Job* job, Scratch* s, const Tile* t, const Strip* given, Py_ssize_t i, const Mask* mask,
-                    Block64* all_, const Folding* r) noexcept nogil:
+                    Vec* all_, const Folding* r) noexcept nogil:
     """A strip of windows of more rows: they go round in a ring."""
     cdef Strip p = given[0]
     cdef Py_ssize_t d, h, j, planes, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
     cdef const char* plane
     cdef char* out
-    cdef Block64 y, nans = all_[NANS]
-    cdef Block64 ring[RING]
-    cdef Block64 k[KEPT]
+    cdef Vec y, nans = all_[NANS]
+    cdef Vec ring[RING]
+    cdef Vec k[KEPT]
     copy_constants(k, all_)
     for d in range(t.d0, t.d1):
         plane = planes_of(job, t, d, &planes)
-        out = output_of(job, t, d, i, stored_size(k))
+        out = output_of(job, t, d, i, number_size(k))
         for j in range(taps - 1):
             level(&p, p.taps, plane, t.h0 + last - taps + 1 + j, &ring[j], mask, k, &nans, r)
         place = 0                                   # of the window's first row
@@ -164,11 +164,11 @@ cdef void roll_ring(const Job* job, Scratch* s, const Tile* t, const Strip* give
     all_[NANS] = nans
 
 
-cdef bint one_apart(const Job* job, Scratch* s, const Tile* t, Block64* tag, const Folding* r) noexcept nogil:
+cdef bint one_apart(const Job* job, Scratch* s, const Tile* t, Vec* tag, const Folding* r) noexcept nogil:
     cdef Py_ssize_t width = lanes_of(tag), i = t.w0
     cdef Strip p = strip_of(job)
     cdef Mask mask[MOST_TAPS]
-    cdef Block64 k[KEPT]
+    cdef Vec k[KEPT]
     set_constants(job, k, r)
     p.limit = spill_limit(job, t)
     while i < t.w1:

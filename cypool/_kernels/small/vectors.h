@@ -1,9 +1,7 @@
 /* Vectors: the only file that knows an instruction set.
 
-   A *block* is 64 bytes of numbers: one AVX-512 register, two of AVX2, four of SSE2 or NEON. Every build works on blocks,
-   so that no result depends on the width of registers. A block type is a struct, so that _Generic tells apart types that
-   compute in the same numbers but store others: Halves (float16) and Brains (bfloat16) are blocks of 16 floats that load and
-   store 16-bit numbers.
+   A *block* is one AVX-512 register, one of AVX2, two of SSE2 or NEON. No result depends on how many numbers it holds.
+   A block type is a struct, for _Generic to tell them apart.
 
    Each operation is written for one register (a *part*) and repeated for the parts of a block. */
 #ifndef CYPOOL_VECTORS_H
@@ -38,7 +36,9 @@
 #define N4 4
 #define N8 2
 #endif
-#define PARTS (64 / VB)
+#define BLOCK (VB < 32 ? 32 : VB)   /* bytes of a block */
+#define PARTS (BLOCK / VB)
+#define SPELLED_OUT (VB >= 32)   /* whether common windows have loops of their own */
 #define EACH_PART for (int part = 0; part < PARTS; part++)
 #define INLINE static inline __attribute__((always_inline, unused))
 
@@ -54,6 +54,12 @@
 #define S32(i, d) S16(i, d), S16((i) + 16 * (d), d)
 #define S64(i, d) S32(i, d), S32((i) + 32 * (d), d)
 #define SERIES(n, first, step) CAT(S, n)(first, step)           /* n lanes from `first` on, `step` apart */
+
+#define Z2(i, n) (i), (i) + (n)
+#define Z4(i, n) Z2(i, n), Z2((i) + 1, n)
+#define Z8(i, n) Z4(i, n), Z4((i) + 2, n)
+#define Z16(i, n) Z8(i, n), Z8((i) + 4, n)
+#define ZIPPED(n, first) CAT(Z, n)(first, n)                    /* lanes from `first` on of two vectors in turn */
 
 #if defined(__clang__)
 #define SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -80,16 +86,14 @@ typedef struct { cypool_chars v[PARTS]; } Mask;
 
 /* ------------------------------------------------------------------ what every type has
 
-   T: block; number: a lane; whole: the integer of its width; unsigned: the same without sign; n: lanes of a part;
-   stored: bytes of a number in memory. */
+   T: block; number: a lane; whole: the integer of its width; positive: the same without sign; n: lanes of a part. */
 
-#define CYPOOL_TYPE(T, number, whole, positive, n, stored) \
+#define CYPOOL_TYPE(T, number, whole, positive, n) \
 typedef number T##_part __attribute__((vector_size(VB), may_alias)); \
 typedef whole T##_whole __attribute__((vector_size(VB), may_alias)); \
 typedef positive T##_bits __attribute__((vector_size(VB), may_alias)); \
 typedef T##_part T##_loose __attribute__((aligned(1))); \
 typedef struct { T##_part v[PARTS]; } T; \
-enum { T##_stored = stored, T##_size = sizeof(number), T##_lanes = n }; \
 INLINE T##_part T##_choose(T##_whole mask, T##_part a, T##_part b) { \
     return (T##_part) ((mask & (T##_whole) a) | (~mask & (T##_whole) b)); } \
 INLINE T##_whole T##_mask(int from, int to) {                   /* lanes from..to, which may lie beyond both ends */ \
@@ -118,7 +122,7 @@ INLINE void T##_shifted(T *y, const T *a, const T *b, int by) {  /* lanes `by`..
     T##_part all[2 * PARTS]; \
     EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
     if (by < (n < 4 ? n : 4)) EACH_PART y->v[part] = T##_after(all[part], all[part + 1], by); \
-    else memcpy(y, (const char *) all + by * sizeof(number), 64); } \
+    else memcpy(y, (const char *) all + by * sizeof(number), BLOCK); } \
 INLINE void T##_set(T *y, number value) { EACH_PART y->v[part] = value - (T##_part) {0}; } \
 INLINE void T##_add(T *y, const T *x) { EACH_PART y->v[part] = y->v[part] + x->v[part]; } \
 INLINE void T##_scale(T *y, const T *x) { EACH_PART y->v[part] = y->v[part] * x->v[part]; } \
@@ -130,27 +134,22 @@ INLINE void T##_note_least(T *y, const T *x) {                  /* the least of 
     EACH_PART y->v[part] = (T##_part) T##_min_bits((T##_whole) y->v[part], (T##_whole) x->v[part]); } \
 INLINE int T##_has_nan(const T *x) { \
     int found = 0; \
-    number lane[64 / sizeof(number)]; \
-    memcpy(lane, x, 64); \
-    for (int i = 0; i < (int) (64 / sizeof(number)); i++) found |= lane[i] != lane[i]; \
+    number lane[BLOCK / sizeof(number)]; \
+    memcpy(lane, x, BLOCK); \
+    for (int i = 0; i < (int) (BLOCK / sizeof(number)); i++) found |= lane[i] != lane[i]; \
     return found; } \
 INLINE int T##_has_negative_zero(const T *x) { \
     int found = 0; \
-    positive lane[64 / sizeof(number)]; \
-    memcpy(lane, x, 64); \
-    for (int i = 0; i < (int) (64 / sizeof(number)); i++) \
+    positive lane[BLOCK / sizeof(number)]; \
+    memcpy(lane, x, BLOCK); \
+    for (int i = 0; i < (int) (BLOCK / sizeof(number)); i++) \
         found |= lane[i] == (positive) 1 << (8 * sizeof(number) - 1); \
     return found; }
 
-/* Loading and storing, where numbers are stored as they are. `whole_bytes`: of one part in memory. */
-
-#define CYPOOL_STORED_PART(T) \
-INLINE T##_part T##_load_part(const char *p) { return *(const T##_loose *) p; } \
-INLINE void T##_store_part(char *p, T##_part v) { *(T##_loose *) p = v; }
-
 #define CYPOOL_LOAD(T, n) \
-INLINE void T##_load(T *y, const char *p) { EACH_PART y->v[part] = T##_load_part(p + part * n * T##_stored); } \
-INLINE void T##_store(char *p, const T *x) { EACH_PART T##_store_part(p + part * n * T##_stored, x->v[part]); }
+INLINE T##_part T##_load_part(const char *p) { return *(const T##_loose *) p; } \
+INLINE void T##_load(T *y, const char *p) { EACH_PART y->v[part] = T##_load_part(p + part * VB); } \
+INLINE void T##_store(char *p, const T *x) { EACH_PART *(T##_loose *) (p + part * VB) = x->v[part]; }
 
 /* The lanes of a mask (of lanes from..to) of what lies at p; `fill` in the others. Nothing outside [low, high) is read. */
 #define CYPOOL_LOAD_SOME(T, n) \
@@ -161,18 +160,18 @@ INLINE Mask T##_mask_of(int from, int to) { \
 INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, const char *low, const char *high, \
                           int from, int to) { \
     char some[64]; \
-    if (__builtin_expect(p < low || p + PARTS * n * T##_stored > high, 0)) { \
+    if (__builtin_expect(p < low || p + BLOCK > high, 0)) { \
         memset(some, 0, sizeof some); \
-        if (from < to) memcpy(some + from * T##_stored, p + from * T##_stored, (to - from) * T##_stored); \
+        if (from < to) memcpy(some + from * (VB / n), p + from * (VB / n), (to - from) * (VB / n)); \
         p = some; \
     } \
-    EACH_PART y->v[part] = T##_choose((T##_whole) mask->v[part], T##_load_part(p + part * n * T##_stored), \
+    EACH_PART y->v[part] = T##_choose((T##_whole) mask->v[part], T##_load_part(p + part * VB), \
                                       fill->v[part]); } \
 INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
     char some[64]; \
-    if (p + PARTS * n * T##_stored <= limit) { T##_store(p, x); return; } \
+    if (p + BLOCK <= limit) { T##_store(p, x); return; } \
     T##_store(some, x); \
-    memcpy(p, some, count * T##_stored); }
+    memcpy(p, some, count * (VB / n)); }
 
 #if VB == 64
 /* The same with AVX-512: masked lanes are not touched, wherever they lie. */
@@ -188,20 +187,6 @@ INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, 
     (void) low, (void) high, (void) from, (void) to; } \
 INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
     _mm512_mask_storeu_##kind(p, (__mmask##n) (~(uint64_t) 0 >> (64 - count)), (register_) x->v[0]); \
-    (void) limit; }
-#define CYPOOL_MASKED_SHORT(T) \
-INLINE Mask T##_mask_of(int from, int to) { return cypool_mask_of(from, to); } \
-INLINE void T##_load_some(T *y, const char *p, const Mask *mask, const T *fill, const char *low, const char *high, \
-                          int from, int to) { \
-    char some[32]; \
-    _mm256_storeu_si256((__m256i *) some, _mm256_maskz_loadu_epi16((__mmask16) mask->bits, p)); \
-    y->v[0] = (T##_part) _mm512_mask_mov_ps((__m512) fill->v[0], (__mmask16) mask->bits, \
-                                            (__m512) T##_load_part(some)); \
-    (void) low, (void) high, (void) from, (void) to; } \
-INLINE void T##_store_first(char *p, const T *x, int count, const char *limit) { \
-    char some[32]; \
-    T##_store(some, x); \
-    _mm256_mask_storeu_epi16(p, (__mmask16) (0xFFFF >> (16 - count)), _mm256_loadu_si256((const __m256i *) some)); \
     (void) limit; }
 #endif
 
@@ -221,123 +206,47 @@ typedef number T##_part __attribute__((vector_size(VB), may_alias)); \
 typedef whole T##_whole __attribute__((vector_size(VB), may_alias)); \
 INLINE T##_part T##_choose(T##_whole mask, T##_part a, T##_part b);
 CYPOOL_HEAD(Floats, float, int32_t)
-CYPOOL_HEAD(Halves, float, int32_t)
-CYPOOL_HEAD(Brains, float, int32_t)
 CYPOOL_HEAD(Doubles, double, int64_t)
 CYPOOL_HEAD(Bytes, uint8_t, int8_t)
 CYPOOL_HEAD(Shorts, uint16_t, int16_t)
 
 #if VB == 64
 CYPOOL_MAX_BY(Floats, __m512, _mm512_max_ps)
-CYPOOL_MAX_BY(Halves, __m512, _mm512_max_ps)
-CYPOOL_MAX_BY(Brains, __m512, _mm512_max_ps)
 CYPOOL_MAX_BY(Doubles, __m512d, _mm512_max_pd)
 CYPOOL_MAX_BY(Bytes, __m512i, _mm512_max_epu8)
 CYPOOL_MAX_BY(Shorts, __m512i, _mm512_max_epu16)
 CYPOOL_MIN_BITS_BY(Floats, __m512i, _mm512_min_epi32)
-CYPOOL_MIN_BITS_BY(Halves, __m512i, _mm512_min_epi32)
-CYPOOL_MIN_BITS_BY(Brains, __m512i, _mm512_min_epi32)
 CYPOOL_MIN_BITS_BY(Doubles, __m512i, _mm512_min_epi64)
 #elif VB == 32
 CYPOOL_MAX_BY(Floats, __m256, _mm256_max_ps)
-CYPOOL_MAX_BY(Halves, __m256, _mm256_max_ps)
-CYPOOL_MAX_BY(Brains, __m256, _mm256_max_ps)
 CYPOOL_MAX_BY(Doubles, __m256d, _mm256_max_pd)
 CYPOOL_MAX_BY(Bytes, __m256i, _mm256_max_epu8)
 CYPOOL_MAX_BY(Shorts, __m256i, _mm256_max_epu16)
 CYPOOL_MIN_BITS_BY(Floats, __m256i, _mm256_min_epi32)
-CYPOOL_MIN_BITS_BY(Halves, __m256i, _mm256_min_epi32)
-CYPOOL_MIN_BITS_BY(Brains, __m256i, _mm256_min_epi32)
 CYPOOL_MIN_BITS(Doubles)
 #else
 #if CYPOOL_X86
 CYPOOL_MAX_BY(Floats, __m128, _mm_max_ps)
-CYPOOL_MAX_BY(Halves, __m128, _mm_max_ps)
-CYPOOL_MAX_BY(Brains, __m128, _mm_max_ps)
 CYPOOL_MAX_BY(Doubles, __m128d, _mm_max_pd)
 CYPOOL_MAX_BY(Bytes, __m128i, _mm_max_epu8)
 #else
 CYPOOL_MAX(Floats)
-CYPOOL_MAX(Halves)
-CYPOOL_MAX(Brains)
 CYPOOL_MAX(Doubles)
 CYPOOL_MAX(Bytes)
 #endif
 CYPOOL_MAX(Shorts)
 CYPOOL_MIN_BITS(Floats)
-CYPOOL_MIN_BITS(Halves)
-CYPOOL_MIN_BITS(Brains)
 CYPOOL_MIN_BITS(Doubles)
 #endif
 CYPOOL_MIN_BITS(Bytes)
 CYPOOL_MIN_BITS(Shorts)
 
-CYPOOL_TYPE(Floats, float, int32_t, uint32_t, N4, 4)
-CYPOOL_TYPE(Halves, float, int32_t, uint32_t, N4, 2)
-CYPOOL_TYPE(Brains, float, int32_t, uint32_t, N4, 2)
-CYPOOL_TYPE(Doubles, double, int64_t, uint64_t, N8, 8)
-CYPOOL_TYPE(Bytes, uint8_t, int8_t, uint8_t, N1, 1)
-CYPOOL_TYPE(Shorts, uint16_t, int16_t, uint16_t, N2, 2)
+CYPOOL_TYPE(Floats, float, int32_t, uint32_t, N4)
+CYPOOL_TYPE(Doubles, double, int64_t, uint64_t, N8)
+CYPOOL_TYPE(Bytes, uint8_t, int8_t, uint8_t, N1)
+CYPOOL_TYPE(Shorts, uint16_t, int16_t, uint16_t, N2)
 
-/* ------------------------------------------------------------------ 16-bit floats: other numbers in memory */
-
-typedef uint16_t cypool_shorts __attribute__((vector_size(VB / 2), may_alias, aligned(1)));
-
-INLINE Floats_bits cypool_widen(const char *p) { return __builtin_convertvector(*(const cypool_shorts *) p, Floats_bits); }
-INLINE void cypool_narrow(char *p, Floats_bits v) { *(cypool_shorts *) p = __builtin_convertvector(v, cypool_shorts); }
-INLINE Floats_whole cypool_pick(Floats_whole mask, Floats_whole a, Floats_whole b) { return (mask & a) | (~mask & b); }
-
-INLINE Floats_part Brains_load_part(const char *p) { return (Floats_part) (cypool_widen(p) << 16); }
-INLINE void Brains_store_part(char *p, Floats_part v) {       /* to nearest, ties to even; NaN stays one */
-    Floats_bits bits = (Floats_bits) v, rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-    cypool_narrow(p, (Floats_bits) cypool_pick((Floats_whole) (v != v), (Floats_whole) ((bits >> 16) | 0x40),
-                                            (Floats_whole) rounded));
-}
-
-#if VB == 64 || VB == 32 && defined(__F16C__)
-INLINE Floats_part Halves_load_part(const char *p) {
-#if VB == 64
-    return (Floats_part) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) p));
-#else
-    return (Floats_part) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) p));
-#endif
-}
-INLINE void Halves_store_part(char *p, Floats_part v) {       /* NaN without its payload */
-    Floats_part plain = (Floats_part) (((Floats_bits) v & 0x80000000u) | 0x7FC00000u);
-    v = Floats_choose((Floats_whole) (v != v), plain, v);
-#if VB == 64
-    _mm256_storeu_si256((__m256i *) p, _mm512_cvtps_ph((__m512) v, _MM_FROUND_TO_NEAREST_INT));
-#else
-    _mm_storeu_si128((__m128i *) p, _mm256_cvtps_ph((__m256) v, _MM_FROUND_TO_NEAREST_INT));
-#endif
-}
-#else
-INLINE Floats_part Halves_load_part(const char *p) {
-    Floats_bits h = cypool_widen(p), rest = h & 0x7FFF;
-    Floats_bits bits = (rest << 13) + ((Floats_bits) (rest >= 0x7C00) & 0x38000000u) + 0x38000000u;
-    Floats_part tiny = __builtin_convertvector((Floats_whole) rest, Floats_part) * 5.9604644775390625e-08f;
-    bits = (Floats_bits) cypool_pick((Floats_whole) (rest < 0x400), (Floats_whole) tiny, (Floats_whole) bits);
-    return (Floats_part) (bits | ((h & 0x8000) << 16));
-}
-INLINE void Halves_store_part(char *p, Floats_part v) {
-    Floats_bits bits = (Floats_bits) v, sign = (bits >> 16) & 0x8000, rest, tiny;
-    bits &= 0x7FFFFFFF;
-    tiny = (Floats_bits) ((Floats_part) bits + 0.5f) - 0x3F000000u;
-    rest = (bits + 0xC8000FFFu + ((bits >> 13) & 1)) >> 13;
-    rest = (Floats_bits) cypool_pick((Floats_whole) (bits < 0x38800000u), (Floats_whole) tiny, (Floats_whole) rest);
-    rest = (Floats_bits) cypool_pick((Floats_whole) (bits >= 0x477FF000u), 0x7C00 - (Floats_whole) {0}, (Floats_whole) rest);
-    rest = (Floats_bits) cypool_pick((Floats_whole) (bits > 0x7F800000u), 0x7E00 - (Floats_whole) {0}, (Floats_whole) rest);
-    cypool_narrow(p, sign | rest);
-}
-#endif
-
-CYPOOL_STORED_PART(Floats)
-CYPOOL_STORED_PART(Doubles)
-CYPOOL_STORED_PART(Bytes)
-CYPOOL_STORED_PART(Shorts)
 CYPOOL_LOAD(Floats, N4)
-CYPOOL_LOAD(Halves, N4)
-CYPOOL_LOAD(Brains, N4)
 CYPOOL_LOAD(Doubles, N8)
 CYPOOL_LOAD(Bytes, N1)
 CYPOOL_LOAD(Shorts, N2)
@@ -347,20 +256,89 @@ CYPOOL_MASKED(Floats, 16, ps, __m512)
 CYPOOL_MASKED(Doubles, 8, pd, __m512d)
 CYPOOL_MASKED(Bytes, 64, epi8, __m512i)
 CYPOOL_MASKED(Shorts, 32, epi16, __m512i)
-CYPOOL_MASKED_SHORT(Halves)
-CYPOOL_MASKED_SHORT(Brains)
 #else
 CYPOOL_LOAD_SOME(Floats, N4)
 CYPOOL_LOAD_SOME(Doubles, N8)
 CYPOOL_LOAD_SOME(Bytes, N1)
 CYPOOL_LOAD_SOME(Shorts, N2)
-CYPOOL_LOAD_SOME(Halves, N4)
-CYPOOL_LOAD_SOME(Brains, N4)
 #endif
+
+/* ------------------------------------------------------------------ gradients of what was chosen */
+
+/* y += the numbers at p whose ordinals at o are `tap`. */
+#if VB == 64
+#define CYPOOL_ADD_CHOSEN(T, n, bytes, kind, register_) \
+INLINE void T##_add_chosen(T *y, const char *p, const char *o, int tap) { \
+    __mmask##n chosen = (__mmask##n) _mm_cmpeq_epi8_mask(bytes((const __m128i *) o), _mm_set1_epi8((char) tap)); \
+    y->v[0] = (T##_part) _mm512_mask_add_##kind((register_) y->v[0], chosen, (register_) y->v[0], _mm512_loadu_##kind(p)); }
+CYPOOL_ADD_CHOSEN(Floats, 16, _mm_loadu_si128, ps, __m512)
+CYPOOL_ADD_CHOSEN(Doubles, 8, _mm_loadl_epi64, pd, __m512d)
+#else
+#define CYPOOL_ADD_CHOSEN(T, n) \
+typedef uint8_t T##_ordinals __attribute__((vector_size(n), may_alias, aligned(1))); \
+INLINE void T##_add_chosen(T *y, const char *p, const char *o, int tap) { \
+    EACH_PART { \
+        T##_whole named = __builtin_convertvector(*(const T##_ordinals *) (o + part * n), T##_whole) == tap; \
+        y->v[part] += (T##_part) (named & (T##_whole) T##_load_part(p + part * VB)); } }
+CYPOOL_ADD_CHOSEN(Floats, N4)
+CYPOOL_ADD_CHOSEN(Doubles, N8)
+#endif
+
+#define CYPOOL_ZIP(T, n) \
+INLINE void T##_zip(T *y, T *z, const T *a, const T *b) {       /* y, z: lanes of a and b in turn */ \
+    T##_part all[2 * PARTS]; \
+    EACH_PART { all[2 * part] = SHUFFLE(a->v[part], b->v[part], T##_whole, ZIPPED(n, 0)); \
+                all[2 * part + 1] = SHUFFLE(a->v[part], b->v[part], T##_whole, ZIPPED(n, n / 2)); } \
+    EACH_PART { y->v[part] = all[part]; z->v[part] = all[PARTS + part]; } }
+CYPOOL_ZIP(Floats, N4)
+CYPOOL_ZIP(Doubles, N8)
+
+/* ------------------------------------------------------------------ ordinals beside maxima, as integers in the lanes */
+
+/* CYPOOL_TAKE: y and o become x and t where x is larger. CYPOOL_NARROW: a part's ordinals as bytes. */
+#if VB == 64
+#define CYPOOL_TAKE(T, n, kind, whole_kind, register_) \
+INLINE void T##_take(T *y, T *o, const T *x, const T *t) { \
+    __mmask##n more = _mm512_cmp_##kind##_mask((register_) x->v[0], (register_) y->v[0], _CMP_GT_OQ); \
+    y->v[0] = (T##_part) _mm512_max_##kind((register_) x->v[0], (register_) y->v[0]); \
+    o->v[0] = (T##_part) _mm512_mask_mov_##whole_kind((__m512i) o->v[0], more, (__m512i) t->v[0]); } \
+INLINE int T##_any_equal(const T *y, const T *x, int first) { \
+    return _mm512_cmp_##kind##_mask((register_) y->v[0], (register_) x->v[0], _CMP_EQ_OQ) & ((1 << first) - 1); } \
+INLINE void T##_store_ordinals(char *p, const T *o, int first) { \
+    _mm512_mask_cvt##whole_kind##_storeu_epi8(p, (__mmask##n) ((1 << first) - 1), (__m512i) o->v[0]); }
+CYPOOL_TAKE(Floats, 16, ps, epi32, __m512)
+CYPOOL_TAKE(Doubles, 8, pd, epi64, __m512d)
+#else
+#define CYPOOL_TAKE(T, n) \
+typedef uint8_t T##_bytes __attribute__((vector_size(n))); \
+INLINE void T##_take(T *y, T *o, const T *x, const T *t) { \
+    EACH_PART { \
+        T##_whole more = (T##_whole) (x->v[part] > y->v[part]); \
+        y->v[part] = T##_max(x->v[part], y->v[part]); \
+        o->v[part] = T##_choose(more, t->v[part], o->v[part]); } } \
+INLINE int T##_any_equal(const T *y, const T *x, int first) { \
+    T##_whole found = {0}; \
+    EACH_PART found |= (T##_whole) (y->v[part] == x->v[part]) & T##_mask(0, first - part * n); \
+    for (int i = 1; i < n; i++) found[0] |= found[i]; \
+    return found[0] != 0; } \
+INLINE void T##_store_ordinals(char *p, const T *o, int first) { \
+    char all[BLOCK]; \
+    EACH_PART { T##_bytes narrow = __builtin_convertvector((T##_bits) o->v[part], T##_bytes); \
+                memcpy(all + part * n, &narrow, n); } \
+    if (first == PARTS * n) memcpy(p, all, PARTS * n); else memcpy(p, all, first); }
+CYPOOL_TAKE(Floats, N4)
+CYPOOL_TAKE(Doubles, N8)
+#endif
+#define CYPOOL_BITS(T) \
+INLINE void T##_set_bits(T *y, int value) { EACH_PART y->v[part] = (T##_part) (value - (T##_whole) {0}); } \
+INLINE void T##_add_bits(T *y, const T *x, int value) { \
+    EACH_PART y->v[part] = (T##_part) ((T##_whole) x->v[part] + value); }
+CYPOOL_BITS(Floats)
+CYPOOL_BITS(Doubles)
 
 /* ------------------------------------------------------------------ past the caches; into them */
 
-/* Stores a block at an address that is a multiple of 64, past the caches. */
+/* Stores a block at an address that is a multiple of its size, past the caches. */
 #if CYPOOL_X86 && VB == 64
 #define CYPOOL_STREAM(p, v) _mm512_stream_si512((__m512i *) (p), (__m512i) (v))
 #elif CYPOOL_X86 && VB == 32
@@ -374,8 +352,8 @@ CYPOOL_LOAD_SOME(Brains, N4)
 
 /* ------------------------------------------------------------------ the operations by their names */
 
-#define CYPOOL_OF(y, op) _Generic(*(y), Floats: Floats_##op, Halves: Halves_##op, Brains: Brains_##op, \
-                                  Doubles: Doubles_##op, Bytes: Bytes_##op, Shorts: Shorts_##op)
+#define CYPOOL_OF(y, op) _Generic(*(y), Floats: Floats_##op, Doubles: Doubles_##op, \
+                                  Bytes: Bytes_##op, Shorts: Shorts_##op)
 #define v_load(y, p) CYPOOL_OF(y, load)(y, p)
 #define v_set_mask(mask, tag, from, to) (*(mask) = CYPOOL_OF(tag, mask_of)((int) (from), (int) (to)))
 #define v_load_some(y, p, mask, fill, low, high, from, to) \
@@ -392,6 +370,14 @@ CYPOOL_LOAD_SOME(Brains, N4)
 #define v_has_nan(y) CYPOOL_OF(y, has_nan)(y)
 #define v_has_negative_zero(y) CYPOOL_OF(y, has_negative_zero)(y)
 #define v_halve(y, z, a, b) CYPOOL_OF(y, halve)(y, z, a, b)
+#define v_add_chosen(y, p, o, tap) CYPOOL_REAL(y, add_chosen)(y, p, o, tap)
+#define CYPOOL_REAL(y, op) _Generic(*(y), Floats: Floats_##op, Doubles: Doubles_##op)
+#define v_take(y, o, x, t) CYPOOL_REAL(y, take)(y, o, x, t)
+#define v_equal(y, x, first) CYPOOL_REAL(y, any_equal)(y, x, (int) (first))
+#define v_store_ordinals(p, o, first) CYPOOL_REAL(o, store_ordinals)(p, o, (int) (first))
+#define v_set_bits(y, value) CYPOOL_REAL(y, set_bits)(y, (int) (value))
+#define v_add_bits(y, x, value) CYPOOL_REAL(y, add_bits)(y, x, (int) (value))
+#define v_zip(y, z, a, b) CYPOOL_REAL(y, zip)(y, z, a, b)
 #define v_shifted(y, a, b, by) CYPOOL_OF(y, shifted)(y, a, b, (int) (by))
 
 #endif
