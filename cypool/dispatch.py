@@ -178,8 +178,8 @@ def storage(dtype: np.dtype[Any]) -> int:
 def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int:
     """The element that the loops compute in.
 
-    Max and min: floats (float16 and bfloat16: float32), or unsigned integers of the stored width, or wider ones where
-    the window has more taps than their ordinals can count. Sums: float, or the smallest integer that no sum can
+    Max and min: floats (float16 and bfloat16: float32), or unsigned integers of the stored width; with ordinals,
+    which lie beside them in the same type, of eight bytes. Sums: float, or the smallest integer that no sum can
     overflow.
     """
     if reduction == "sum":
@@ -191,8 +191,8 @@ def _computed_in(code: int, reduction: str, taps: int, wide_result: bool) -> int
         return I32 if taps <= 2 ** (31 - bits) - 1 else I64
     if code in (F16, BF16, F32):                    # maxima with positions stand by where values alone are asked for
         return F32 if taps <= 2**23 else F64
-    if "arg" in reduction and code not in (U64, I64, F64):
-        return U32 if taps <= 2**30 else U64
+    if "arg" in reduction and code != F64:
+        return U64
     return {I8: U8, I16: U16, I32: U32, I64: U64}.get(code, code)
 
 

@@ -108,7 +108,7 @@ cdef enum:
     REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
     CHUNK = 2048            # elements of a whole plane that are reduced at once
     WIDEST = 256            # taps of windows that roll: their sums are that many additions
-    AHEAD = 4096            # bytes before they are used, rows of small windows are fetched ...
+    AHEAD = 8192            # bytes before they are used, rows of small windows are fetched ...
     FETCHED = 1 << 20       # ... from so many bytes of input on, which the second cache does not hold
     MOST_TAPS = 13          # of small windows, along an axis
     MOST_ROWS = 64          # rows that they read

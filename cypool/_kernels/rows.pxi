@@ -867,8 +867,8 @@ cdef enum:
 cdef inline bint specialise_order(Rows* rows, Element* e, int reduction) noexcept nogil:
     if reduction == MAX:
         specialise(rows, e, <Max*> NULL)
-    elif Element is uint8_t or Element is uint16_t:
-        return 0                                    # too narrow for ordinals: `dispatch` takes wider ones
+    elif Element is uint8_t or Element is uint16_t or Element is uint32_t:
+        return 0                                    # ordinals of integers are as wide as can be: see `dispatch`
     elif reduction == ARG_MAX:
         specialise(rows, e, <ArgMax*> NULL)
     elif Element is float or Element is double:

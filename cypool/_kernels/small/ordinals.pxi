@@ -80,7 +80,7 @@ cdef inline bint named_rows(const Job* job, const Tile* t, Py_ssize_t taps, Py_s
         for h in range(t.h0, t.h1):
             height = window(&job.axis[1], h)
             rows = rows_of(job, job.x.data + t.a * job.x.a + t.b * job.x.b, &depth, &height)
-            if job.fetched:
+            if job.fetched and bytes <= 2 * AHEAD:
                 for j in range(rows.planes):
                     fetch(rows.first + j * rows.plane + ahead * p.row, job.axis[1].stride * bytes)
             out = output_of(job, t, d, w0, size) + (h - t.h0) * p.out_row

@@ -105,13 +105,18 @@ cdef inline void phases_reduced(const Strip* p, const WindowRows* rows, Py_ssize
             absorb_shifted(y, &x3, tap / stride, r)
 
 
-cdef void any_reduced(const Strip* p, const WindowRows* rows, Py_ssize_t stride, Py_ssize_t dilation, const Part* part,
-                      const Mask* mask, Vec* y, const Vec* k, Vec* nans, Vec* least, const Folding* r) noexcept nogil:
-    """The same with nothing literal: one copy serves all windows."""
+cdef void any_reduced(const Job* job, const Strip* p, const WindowRows* rows, Py_ssize_t i, Vec* y, Vec* all_,
+                      const Folding* r) noexcept nogil:
+    """The block of windows i with nothing literal: one copy serves all windows."""
+    cdef Part part[4]
+    cdef Mask mask[4]
+    cdef Py_ssize_t j, stride = job.axis[2].stride, dilation = job.axis[2].dilation
+    for j in range(stride):
+        part[j] = vec_part(p, i * stride - job.axis[2].padding + j * lanes_of(y), &mask[j], y)
     if stride == 2:
-        phases_reduced(p, rows, rows.rows, 2, p.taps, dilation, part, mask, y, k, nans, least, r)
+        phases_reduced(p, rows, rows.rows, 2, p.taps, dilation, part, mask, y, all_, &all_[NANS], &all_[LEAST], r)
     else:
-        phases_reduced(p, rows, rows.rows, 4, p.taps, dilation, part, mask, y, k, nans, least, r)
+        phases_reduced(p, rows, rows.rows, 4, p.taps, dilation, part, mask, y, all_, &all_[NANS], &all_[LEAST], r)
 
 
 cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, Py_ssize_t count, Py_ssize_t stride,
@@ -121,29 +126,43 @@ cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, 
     cdef Strip p = given[0]
     cdef Part part[4]
     cdef Mask mask[4]
-    cdef Py_ssize_t d, h, dilation = job.axis[2].dilation
+    cdef Py_ssize_t d, h, j, end, bytes = p.columns * number_size(all_), ahead = AHEAD / bytes + 1
+    cdef bint fetched = job.fetched and i == t.w0 and p.columns > 2 * lanes_of(all_)
     cdef char* out
     cdef WindowRows rows
     cdef Window depth
-    cdef Vec y, nans = all_[NANS], least = all_[LEAST]
+    cdef Vec y, apart, nans, least
     cdef Vec k[KEPT]
     copy_constants(k, all_)
-    for d in range(stride):
-        part[d] = vec_part(&p, i * stride - job.axis[2].padding + d * lanes_of(k), &mask[d], k)
+    nans, least = k[NANS], k[LEAST]
+    for j in range(stride):
+        part[j] = vec_part(&p, i * stride - job.axis[2].padding + j * lanes_of(k), &mask[j], k)
     for d in range(t.d0, t.d1):
         depth = window(&job.axis[0], d)
         out = output_of(job, t, d, i, number_size(k))
-        for h in range(t.h0, t.h1):
+        h = t.h0
+        while h < t.h1:
             rows = clipped_rows(job, &p, t, count, &depth, h)
             if flat:
                 rows.planes = 1
             if count and rows.rows == count:
-                phases_reduced(&p, &rows, count, stride, taps, 1, part, mask, &y, k, &nans, &least, r)
-            else:
-                any_reduced(&p, &rows, stride, dilation, part, mask, &y, k, &nans, &least, r)
-            put_block(&p, out, &y, p.count, k, r)
-            out += p.out_row
-    all_[NANS], all_[LEAST] = nans, least
+                end = alike(&job.axis[1], h, t.h1)
+                while h < end:
+                    if fetched:
+                        for j in range(rows.planes):
+                            fetch(rows.first + j * rows.plane + ahead * p.row, job.axis[1].stride * bytes)
+                    phases_reduced(&p, &rows, count, stride, taps, 1, part, mask, &y, k, &nans, &least, r)
+                    put_block(&p, out, &y, p.count, k, r)
+                    rows.first += job.axis[1].stride * p.row
+                    out += p.out_row
+                    h += 1
+            else:                                   # what a function is given lies in memory: not what the others use
+                any_reduced(job, &p, &rows, i, &apart, all_, r)
+                put_block(&p, out, &apart, p.count, k, r)
+                out += p.out_row
+                h += 1
+    note_nan(&all_[NANS], &nans, r)
+    keep_least(&all_[LEAST], &least, r)
 
 
 cdef inline void blocks_across(const Job* job, const Tile* t, Strip* p, const WindowRows* rows, Py_ssize_t count,
@@ -209,7 +228,7 @@ cdef inline void stride_across(const Job* job, const Tile* t, const Strip* given
             rows = clipped_rows(job, &p, t, count, &depth, h)
             if flat:
                 rows.planes = 1
-            if job.fetched:
+            if job.fetched and bytes <= 2 * AHEAD:  # longer rows are fetched by themselves
                 for j in range(rows.planes):
                     fetch(rows.first + j * rows.plane + ahead * p.row, job.axis[1].stride * bytes)
             if count and rows.rows == count:
@@ -227,7 +246,7 @@ cdef inline void strided_by(const Job* job, const Tile* t, const Strip* given, P
     cdef Strip p = given[0]
     cdef Py_ssize_t width = lanes_of(k), i = t.w0
     cdef Py_ssize_t usable = width - (p.taps - 1) * job.axis[2].dilation / stride   # lanes whose taps are lanes
-    if t.w1 - t.w0 > width:                         # one strip reads every line of a row, several read it in turns
+    if t.w1 - t.w0 > 2 * width:                     # one strip reads every line of a row, many read it in turns
         stride_across(job, t, &p, count, stride, taps, flat, k, r)
         return
     if t.w1 - t.w0 > usable:
