@@ -33,10 +33,11 @@ DIRECTIVES = {
 # No -ffast-math of any kind: NaN must survive. -ffp-contract=off: every build gives the same bits. The row loops count
 # on being inlined with literal strides, and on gcc leaving loops over the lanes of a vector to its vectoriser instead
 # of peeling them (clang knows no --param, says so and goes on). Where gcc finds a memcpy in such loops it takes vectors
-# through memory by halves and reads them back whole, which stalls. Of what -O3 adds these loops need two things; without
-# the rest they are as fast, and built in three quarters of the time.
+# through memory by halves and reads them back whole, which stalls. Of what -O3 adds these loops need three things;
+# without the rest they are as fast, and built in three quarters of the time.
 FLAGS = {
-    "unix": ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-fno-tree-pre", "-fno-gcse",
+    "unix": ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops",
+             "-fno-tree-pre", "-fno-gcse",
              "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0",
              "-DCYTHON_INLINE=__inline__ __attribute__((always_inline))", "--param=max-completely-peel-times=4",
              "-fno-inline-functions-called-once", "-fno-inline-functions", "-fno-inline-small-functions",

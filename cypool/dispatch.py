@@ -26,7 +26,7 @@ except ImportError as error:
         "(pip install . and then run from another folder), or a broken installation. " + str(error)
     ) from error
 
-# Numbers shared with the kernels (rows.pxi, types.pxi).
+# Numbers shared with the kernels (rows/table.pxi, numbers/types.pxi).
 POLICIES = {name: i for i, name in enumerate(("max", "sum", "arg_max", "omit_arg_max"))}
 U8, I8, U16, I16, U32, I32, U64, I64, F16, BF16, F32, F64, WIDE = range(13)
 _STORAGE = {"b1": U8, "u1": U8, "i1": I8, "u2": U16, "i2": I16, "u4": U32, "i4": I32, "u8": U64, "i8": I64,
@@ -216,7 +216,7 @@ def _divisor_fields(axis: Axis, padded: bool) -> tuple[Any, ...]:
             axis.table and axis.table[1])
 
 
-# Places of an array's axes in the engine's (a, b, d, h, w, c): see engine.pxi. Batch axes stand in for missing
+# Places of an array's axes in the engine's (a, b, d, h, w, c): see pooling.pyx. Batch axes stand in for missing
 # spatial ones, so that small planes share a tile; whole planes and scattered gradients keep theirs apart.
 _SHARED = {("first", 1): (0, 2, 4), ("first", 2): (0, 2, 3, 4), ("first", 3): (0, 1, 2, 3, 4),
            ("last", 1): (2, 4, 5), ("last", 2): (2, 3, 4, 5), ("last", 3): (0, 2, 3, 4, 5)}

@@ -1,6 +1,6 @@
 """Taps: sums over windows whose taps have weights, their adjoint, and the weights' gradient, in compiled loops.
 
-See taps.pxi for what an axis is there.
+See _kernels/taps/job.pxi for what an axis is there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Reads:
-    """What each result along an axis reads: the fields of `Axis` in taps.pxi.
+    """What each result along an axis reads: the fields of `Axis` in taps/job.pxi.
 
     Parameters
     ----------

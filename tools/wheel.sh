@@ -44,7 +44,7 @@ assert "cypool/py.typed" in names, "the wheel lacks py.typed"
 stray = [name for name in names if name.endswith((".c", ".o"))]
 assert not stray, f"the wheel carries build leftovers: {stray}"
 packed = {name.split("/", 1)[1] for name in tarfile.open(sdist).getnames() if "/" in name}
-for needed in ("LICENSE", "README.md", "pyproject.toml", "setup.py", "tests", "cypool/_kernels/engine.pxi"):
+for needed in ("LICENSE", "README.md", "pyproject.toml", "setup.py", "tests", "cypool/_kernels/job/plan.pxi"):
     assert needed in packed, f"the sdist lacks {needed}"
 print("contents: as they should be")
 PYTHON

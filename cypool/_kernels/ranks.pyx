@@ -1,2 +1,8 @@
 # cython: language_level=3
-include "ranks.pxi"
+include "ranks/job.pxi"
+include "ranks/keys.pxi"
+include "ranks/select.pxi"
+include "ranks/histograms.pxi"
+include "ranks/rows.pxi"
+include "ranks/tiles.pxi"
+include "ranks/plan.pxi"

@@ -1,2 +1,6 @@
 # cython: language_level=3
-include "taps.pxi"
+include "numbers/shuffles.pxi"
+include "taps/job.pxi"
+include "taps/sums.pxi"
+include "taps/products.pxi"
+include "taps/plan.pxi"

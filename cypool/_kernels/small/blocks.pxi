@@ -16,6 +16,9 @@ cdef struct Strip:              # what the loops read of a call, copied for ever
     Py_ssize_t taps, step       # along a row, so many elements apart
     Py_ssize_t out_row          # bytes
     Finish finish
+    const char* counts          # taps counted along w, window by window: see `count_row`
+    Py_ssize_t full, full_end   # rows of windows that count all taps along h ...
+    Py_ssize_t divided_for      # ... and the plane of windows for which the divisor at hand is theirs, or -1
     bint streamed
     Py_ssize_t first            # of a block: the element of a row that tap 0 of its first lane reads
     Py_ssize_t count            # its windows
@@ -96,6 +99,19 @@ cdef inline bint blameless(const Vec* k, const Folding* r) noexcept nogil:
     return True
 
 
+cdef inline void set_divisor(const Job* job, Strip* p, const Tile* t, Py_ssize_t d, Py_ssize_t h, Py_ssize_t i,
+                             Vec* k, const Folding* r) noexcept nogil:
+    """Where windows differ: what those from (d, h, i) on are divided by."""
+    cdef Vec by
+    if Folding is Sum:
+        if Vec in RealVec:
+            if p.finish == UNLIKE and (p.divided_for != d or not p.full <= h < p.full_end):
+                v_load(&k[BY], p.counts + (i - t.w0) * number_size(k))
+                v_set(&by, row_divisor(job, d, h))
+                v_scale(&k[BY], &by)
+                p.divided_for = d if p.full <= h < p.full_end else -1
+
+
 cdef inline void put_block(const Strip* p, char* out, Vec* y, Py_ssize_t count, const Vec* k,
                            const Folding* r) noexcept nogil:
     """Divide or turn back, and store the first `count` numbers."""
@@ -103,7 +119,7 @@ cdef inline void put_block(const Strip* p, char* out, Vec* y, Py_ssize_t count, 
         if Vec in RealVec:
             if p.finish == SCALED:
                 v_scale(y, &k[BY])
-            elif p.finish == QUOTIENTS:
+            elif p.finish >= QUOTIENTS:
                 v_divide(y, &k[BY])
     else:
         v_turn(y, &k[FLIP])
@@ -117,8 +133,12 @@ cdef inline void put_block(const Strip* p, char* out, Vec* y, Py_ssize_t count, 
         v_store(out, y)
 
 
-cdef inline Strip strip_of(const Job* job) noexcept nogil:
+cdef inline Strip strip_of(const Job* job, Scratch* s, const Tile* t) noexcept nogil:
+    cdef const Axis* axis = &job.axis[1]
     cdef Strip p
+    p.full, p.divided_for = ceil_div(axis.padding, axis.stride), -1
+    p.full_end = (axis.size + axis.padding - (axis.kernel - 1) * axis.dilation - 1) / axis.stride + 1
+    p.counts = <const char*> count_row(job, s, t.w0, t.w1) if job.finish == UNLIKE and job.inner == 1 else NULL
     p.low, p.high = job.x_low, job.x_high
     p.columns, p.rows = job.axis[2].size * job.inner, job.axis[1].size
     p.row, p.plane = job.x.h, job.axis[0].dilation * job.x.d

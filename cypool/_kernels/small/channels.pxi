@@ -64,7 +64,7 @@ cdef bint of_channels(const Job* job, Scratch* s, const Tile* t, Vec* tag, const
     cdef const char* base
     cdef char* out
     cdef WindowRows rows
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Window depth, along
     cdef Vec y, z, nans
     cdef Vec k[KEPT]
@@ -84,6 +84,8 @@ cdef bint of_channels(const Job* job, Scratch* s, const Tile* t, Vec* tag, const
                 if job.fetched:                     # what the next row of windows needs there
                     for j in range(job.axis[1].stride):
                         fetch_far(base + (rows.rows + j) * p.row, job.axis[2].stride * job.inner * size)
+                if p.finish == UNLIKE:
+                    v_set(&k[BY], row_divisor(job, d, h) * max(taps_counted(&job.divisor[2], i), 1))
                 c = 0
                 while c < job.inner:
                     if c + 2 * width > job.inner:

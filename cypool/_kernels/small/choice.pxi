@@ -50,8 +50,7 @@ cdef bint is_small(const Job* job, bint adds) noexcept nogil:
     for i in range(3):
         if axis[i].first != NULL or axis[i].phases > 1 or axis[i].kernel > MOST_TAPS:
             return False
-    if axis[0].kernel * axis[1].kernel > MOST_ROWS or job.whole or job.index_width > 1 or (
-            job.divided and job.fixed_divisor == 0):
+    if axis[0].kernel * axis[1].kernel > MOST_ROWS or job.whole or job.index_width > 1:
         return False
     if job.index_width and job.inner > 1:
         return job.inner >= vector_lanes(job) and taps <= 9 * axis[0].stride * axis[1].stride * axis[2].stride
@@ -89,7 +88,9 @@ cdef void choose_small(Job* job, int element, bint adds) noexcept nogil:
         job.x.code == BF16 or job.nan or job.divide_source or not packed(&job.x, job.inner, job.axis[2].size)
         or not packed(&job.y, job.inner, job.axis[2].out))
     job.finish = AS_IT_IS
-    if job.divided:
+    if job.divided and job.fixed_divisor == 0:
+        job.finish = UNLIKE
+    elif job.divided:
         job.finish = SCALED if fabs(frexp(job.fixed_divisor, &exponent)) == 0.5 else QUOTIENTS
     set_flips(job, job.falling, job.as_signed)
 

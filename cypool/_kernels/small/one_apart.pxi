@@ -105,6 +105,7 @@ cdef inline void roll_down(const Job* job, Scratch* s, const Tile* t, const Stri
                 level(&p, 3, plane, h + last, &z, own, k, &nans, r)
                 absorb(&y, &x, r)
                 absorb(&y, &z, r)
+            set_divisor(job, &p, t, d, h, i, k, r)
             put_block(&p, out, &y, p.count, k, r)
             y, x = x, z
             if Folding is Sum:
@@ -166,7 +167,7 @@ cdef void roll_ring(const Job* job, Scratch* s, const Tile* t, const Strip* give
 
 cdef bint one_apart(const Job* job, Scratch* s, const Tile* t, Vec* tag, const Folding* r) noexcept nogil:
     cdef Py_ssize_t width = lanes_of(tag), i = t.w0
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Mask mask[MOST_TAPS]
     cdef Vec k[KEPT]
     set_constants(job, k, r)

@@ -55,11 +55,11 @@ cdef inline char* index_of(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize
                         + w) * job.inner
 
 
-cdef inline bint named_rows(const Job* job, const Tile* t, Py_ssize_t taps, Py_ssize_t dilation,
+cdef inline bint named_rows(const Job* job, Scratch* s, const Tile* t, Py_ssize_t taps, Py_ssize_t dilation,
                             Py_ssize_t w0, Py_ssize_t w1, RealVec* all_) noexcept nogil:
     """Columns w0..w1 of a tile, row by row; false if a window met nothing but padding and -inf. The literals: see
     `meet_row`."""
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Part part[2]
     cdef Mask mask[2]
     cdef Py_ssize_t width = lanes_of(all_), size = number_size(all_), usable = width - (taps - 1) * dilation / 2
@@ -102,15 +102,15 @@ cdef inline bint named_rows(const Job* job, const Tile* t, Py_ssize_t taps, Py_s
     return not met
 
 
-cdef inline bint named_strided(const Job* job, const Tile* t, Py_ssize_t taps, Py_ssize_t dilation,
+cdef inline bint named_strided(const Job* job, Scratch* s, const Tile* t, Py_ssize_t taps, Py_ssize_t dilation,
                                RealVec* k) noexcept nogil:
     """A tile of windows two apart: strip by strip where there are not more than two, else along rows."""
     cdef Py_ssize_t usable = lanes_of(k) - (taps - 1) * dilation / 2, i = t.w0
     cdef bint found = True
     if t.w1 - t.w0 > 2 * usable:
-        return named_rows(job, t, taps, dilation, t.w0, t.w1, k)
+        return named_rows(job, s, t, taps, dilation, t.w0, t.w1, k)
     while i < t.w1:
-        found &= named_rows(job, t, taps, dilation, i, min(i + usable, t.w1), k)
+        found &= named_rows(job, s, t, taps, dilation, i, min(i + usable, t.w1), k)
         i += usable
     return found
 
@@ -138,7 +138,7 @@ cdef inline void named_level(const Strip* p, const char* plane, Py_ssize_t h, Re
         note_nan(nans, &x, <Max*> NULL)
 
 
-cdef inline bint named_down(const Job* job, const Tile* t, const Strip* given, bint inside, Py_ssize_t i,
+cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Strip* given, bint inside, Py_ssize_t i,
                             const Mask* mask, RealVec* all_) noexcept nogil:
     """A strip of windows of 3 x 3, one apart: the rows above stay in registers. inside: a literal."""
     cdef Strip p = given[0]
@@ -179,9 +179,9 @@ cdef inline bint named_down(const Job* job, const Tile* t, const Strip* given, b
     return not met
 
 
-cdef bint named_three(const Job* job, const Tile* t, RealVec* k) noexcept nogil:
+cdef bint named_three(const Job* job, Scratch* s, const Tile* t, RealVec* k) noexcept nogil:
     cdef Py_ssize_t width = lanes_of(k), i = t.w0
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Mask mask[3]
     cdef bint found = True
     p.limit = NULL
@@ -191,14 +191,14 @@ cdef bint named_three(const Job* job, const Tile* t, RealVec* k) noexcept nogil:
         set_block(&p, i - job.axis[2].padding, min(width, t.w1 - i), i + width >= t.w1, mask, k)
         p.plain = False
         if p.inside:
-            found &= named_down(job, t, &p, True, i, mask, k)
+            found &= named_down(job, s, t, &p, True, i, mask, k)
         else:
-            found &= named_down(job, t, &p, False, i, mask, k)
+            found &= named_down(job, s, t, &p, False, i, mask, k)
         i += width
     return found
 
 
-cdef inline bint named_channels(const Job* job, const Tile* t, RealVec* all_) noexcept nogil:
+cdef inline bint named_channels(const Job* job, Scratch* s, const Tile* t, RealVec* all_) noexcept nogil:
     """Channels side by side: a vector of them takes tap after tap."""
     cdef Py_ssize_t width = lanes_of(all_), size = number_size(all_), pixel = job.inner * size, d, h, i, j, m, n, c, tap
     cdef const char* base
@@ -206,7 +206,7 @@ cdef inline bint named_channels(const Job* job, const Tile* t, RealVec* all_) no
     cdef char* out
     cdef char* index
     cdef WindowRows rows
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Window depth, height, along
     cdef RealVec x, y, o, nans
     cdef RealVec k[KEPT]
@@ -258,13 +258,13 @@ cdef bint with_ordinals(const Job* job, Scratch* s, const Tile* t, RealVec* tag)
     cdef bint found
     set_constants(job, k, <Max*> NULL)
     if job.inner > 1:
-        found = named_channels(job, t, k)
+        found = named_channels(job, s, t, k)
     elif axis.stride == 1:
-        found = named_three(job, t, k)
+        found = named_three(job, s, t, k)
     elif axis.kernel == 2 and axis.dilation == 1:
-        found = named_strided(job, t, 2, 1, k)
+        found = named_strided(job, s, t, 2, 1, k)
     elif axis.kernel == 3 and axis.dilation == 1:
-        found = named_strided(job, t, 3, 1, k)
+        found = named_strided(job, s, t, 3, 1, k)
     else:
-        found = named_strided(job, t, axis.kernel, axis.dilation, k)
+        found = named_strided(job, s, t, axis.kernel, axis.dilation, k)
     return found and not v_has_nan(&k[NANS])

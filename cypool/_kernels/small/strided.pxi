@@ -135,6 +135,7 @@ cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, 
     cdef Vec k[KEPT]
     copy_constants(k, all_)
     nans, least = k[NANS], k[LEAST]
+    p.divided_for = -1
     for j in range(stride):
         part[j] = vec_part(&p, i * stride - job.axis[2].padding + j * lanes_of(k), &mask[j], k)
     for d in range(t.d0, t.d1):
@@ -152,12 +153,14 @@ cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, 
                         for j in range(rows.planes):
                             fetch(rows.first + j * rows.plane + ahead * p.row, job.axis[1].stride * bytes)
                     phases_reduced(&p, &rows, count, stride, taps, 1, part, mask, &y, k, &nans, &least, r)
+                    set_divisor(job, &p, t, d, h, i, k, r)
                     put_block(&p, out, &y, p.count, k, r)
                     rows.first += job.axis[1].stride * p.row
                     out += p.out_row
                     h += 1
             else:                                   # what a function is given lies in memory: not what the others use
                 any_reduced(job, &p, &rows, i, &apart, all_, r)
+                set_divisor(job, &p, t, d, h, i, k, r)
                 put_block(&p, out, &apart, p.count, k, r)
                 out += p.out_row
                 h += 1
@@ -166,8 +169,9 @@ cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, 
 
 
 cdef inline void blocks_across(const Job* job, const Tile* t, Strip* p, const WindowRows* rows, Py_ssize_t count,
-                               Py_ssize_t stride, Py_ssize_t taps, Py_ssize_t dilation, char* out, const Vec* k,
-                               Vec* nans, Vec* least, const Folding* r) noexcept nogil:
+                               Py_ssize_t stride, Py_ssize_t taps, Py_ssize_t dilation, Py_ssize_t d, Py_ssize_t h,
+                               char* out, Vec* k, Vec* nans, Vec* least,
+                               const Folding* r) noexcept nogil:
     """A row of windows."""
     cdef Part part[4]
     cdef Mask mask[4]
@@ -188,13 +192,15 @@ cdef inline void blocks_across(const Job* job, const Tile* t, Strip* p, const Wi
                 part[j] = vec_part(p, place + j * width, &mask[j], k)
             phases_reduced(p, rows, count, stride, taps, dilation, part, mask, &y, k, nans, least, r)
         p.plain = not p.streamed and i + width <= t.w1      # the next block writes over what is too much
+        p.divided_for = -1
+        set_divisor(job, p, t, d, h, i, k, r)
         put_block(p, out + (i - t.w0) * size, &y, min(n, t.w1 - i), k, r)
         i += n
         n = usable
 
 
-cdef void any_across(const Job* job, const Tile* t, const Strip* given, const WindowRows* rows_, char* out, Vec* all_,
-                     const Folding* r) noexcept nogil:
+cdef void any_across(const Job* job, const Tile* t, const Strip* given, const WindowRows* rows_, Py_ssize_t d,
+                     Py_ssize_t h, char* out, Vec* all_, const Folding* r) noexcept nogil:
     """The same with nothing literal: one copy serves all windows."""
     cdef Strip p = given[0]
     cdef WindowRows rows = rows_[0]
@@ -203,9 +209,9 @@ cdef void any_across(const Job* job, const Tile* t, const Strip* given, const Wi
     cdef Vec k[KEPT]
     copy_constants(k, all_)
     if job.axis[2].stride == 2:
-        blocks_across(job, t, &p, &rows, rows.rows, 2, p.taps, dilation, out, k, &nans, &least, r)
+        blocks_across(job, t, &p, &rows, rows.rows, 2, p.taps, dilation, d, h, out, k, &nans, &least, r)
     else:
-        blocks_across(job, t, &p, &rows, rows.rows, 4, p.taps, dilation, out, k, &nans, &least, r)
+        blocks_across(job, t, &p, &rows, rows.rows, 4, p.taps, dilation, d, h, out, k, &nans, &least, r)
     all_[NANS], all_[LEAST] = nans, least
 
 
@@ -232,9 +238,9 @@ cdef inline void stride_across(const Job* job, const Tile* t, const Strip* given
                 for j in range(rows.planes):
                     fetch(rows.first + j * rows.plane + ahead * p.row, job.axis[1].stride * bytes)
             if count and rows.rows == count:
-                blocks_across(job, t, &p, &rows, count, stride, taps, 1, out, k, &nans, &least, r)
+                blocks_across(job, t, &p, &rows, count, stride, taps, 1, d, h, out, k, &nans, &least, r)
             else:
-                any_across(job, t, &p, &rows, out, all_, r)
+                any_across(job, t, &p, &rows, d, h, out, all_, r)
             out += p.out_row
     if count:
         note_nan(&all_[NANS], &nans, r)
@@ -277,7 +283,7 @@ cdef void any_strided(const Job* job, const Tile* t, const Strip* p, Vec* k, con
 cdef bint strided(const Job* job, Scratch* s, const Tile* t, Vec* tag, const Folding* r) noexcept nogil:
     cdef bint square = job.axis[1].kernel == job.axis[2].kernel and job.axis[2].stride == 2 and (
         job.axis[1].dilation == 1 and job.axis[2].dilation == 1)
-    cdef Strip p = strip_of(job)
+    cdef Strip p = strip_of(job, s, t)
     cdef Vec k[KEPT]
     set_constants(job, k, r)
     p.limit = spill_limit(job, t)

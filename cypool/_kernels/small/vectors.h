@@ -55,11 +55,6 @@
 #define S64(i, d) S32(i, d), S32((i) + 32 * (d), d)
 #define SERIES(n, first, step) CAT(S, n)(first, step)           /* n lanes from `first` on, `step` apart */
 
-#define Z2(i, n) (i), (i) + (n)
-#define Z4(i, n) Z2(i, n), Z2((i) + 1, n)
-#define Z8(i, n) Z4(i, n), Z4((i) + 2, n)
-#define Z16(i, n) Z8(i, n), Z8((i) + 4, n)
-#define ZIPPED(n, first) CAT(Z, n)(first, n)                    /* lanes from `first` on of two vectors in turn */
 
 #if defined(__clang__)
 #define SHUFFLE(a, b, index, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -284,15 +279,6 @@ CYPOOL_ADD_CHOSEN(Floats, N4)
 CYPOOL_ADD_CHOSEN(Doubles, N8)
 #endif
 
-#define CYPOOL_ZIP(T, n) \
-INLINE void T##_zip(T *y, T *z, const T *a, const T *b) {       /* y, z: lanes of a and b in turn */ \
-    T##_part all[2 * PARTS]; \
-    EACH_PART { all[2 * part] = SHUFFLE(a->v[part], b->v[part], T##_whole, ZIPPED(n, 0)); \
-                all[2 * part + 1] = SHUFFLE(a->v[part], b->v[part], T##_whole, ZIPPED(n, n / 2)); } \
-    EACH_PART { y->v[part] = all[part]; z->v[part] = all[PARTS + part]; } }
-CYPOOL_ZIP(Floats, N4)
-CYPOOL_ZIP(Doubles, N8)
-
 /* ------------------------------------------------------------------ ordinals beside maxima, as integers in the lanes */
 
 /* CYPOOL_TAKE: y and o become x and t where x is larger. CYPOOL_NARROW: a part's ordinals as bytes. */
@@ -377,7 +363,6 @@ CYPOOL_BITS(Doubles)
 #define v_store_ordinals(p, o, first) CYPOOL_REAL(o, store_ordinals)(p, o, (int) (first))
 #define v_set_bits(y, value) CYPOOL_REAL(y, set_bits)(y, (int) (value))
 #define v_add_bits(y, x, value) CYPOOL_REAL(y, add_bits)(y, x, (int) (value))
-#define v_zip(y, z, a, b) CYPOOL_REAL(y, zip)(y, z, a, b)
 #define v_shifted(y, a, b, by) CYPOOL_OF(y, shifted)(y, a, b, (int) (by))
 
 #endif

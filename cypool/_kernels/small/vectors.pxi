@@ -37,7 +37,6 @@ cdef extern from "small/vectors.h" nogil:
     void v_store_ordinals(...)                      # (p, o, first): so many lanes, integers, as bytes
     void v_set_bits(...)                            # (o, value): every lane, an integer
     void v_add_bits(...)                            # (y, x, value): y = x + value, integers
-    void v_zip(...)                                 # (y, z, a, b): lanes of a and b in turn
     void v_shifted(...)                             # (y, a, b, by): a block of a and b in a row, from lane `by` on
 
 

@@ -3,9 +3,6 @@
 # A plane's gradient is written by one thread, in the order of the outputs, so that it is the same at any thread count.
 
 
-include "gather.pxi"
-
-
 cdef struct Scatter:
     Job job                 # x: the outputs' gradient, y: the inputs'; axes: the windows that ordinals refer to
     Py_ssize_t d, h, w      # outputs of a plane
@@ -34,20 +31,29 @@ cdef inline bint add_row(Real* sums, const Real* grad, const int64_t* at, Py_ssi
     return True
 
 
+cdef bint add_named(Real* sums, const Real* grad, const uint8_t* ordinal, const int64_t* offset, int64_t base,
+                    Py_ssize_t step, Py_ssize_t n, int64_t volume) noexcept nogil:
+    """The same for ordinals of windows that are `step` apart, the first of which begins at `base`."""
+    cdef Py_ssize_t i
+    cdef int64_t at_
+    for i in range(n):
+        at_ = base + offset[ordinal[i]]
+        base += step
+        if not 0 <= at_ < volume:
+            return False
+        sums[at_] += grad[i]
+    return True
+
+
 cdef void positions(const Scatter* scatter, int64_t* at, Py_ssize_t row, Py_ssize_t d, Py_ssize_t h) noexcept nogil:
     """The flat positions that one row of outputs chose, from whichever form they are kept in."""
     cdef const Job* job = &scatter.job
-    cdef Py_ssize_t i, c, k, n = scatter.w * job.inner, step = job.axis[2].stride
+    cdef Py_ssize_t i, c, k, n = scatter.w * job.inner
     cdef int64_t tap, taps = job.axis[0].kernel * job.axis[1].kernel * job.axis[2].kernel
     cdef const char* index = job.index + row * n * job.index_width
     cdef int64_t base
     if job.index_width == 8:
         memcpy(at, index, n * 8)
-        return
-    if job.index_width == 1 and job.inner == 1 and job.offset != NULL and job.axis[2].first == NULL:
-        base = flat_origin(job, d, h, 0)
-        for i in range(n):
-            at[i] = base + i * step + job.offset[(<const uint8_t*> index)[i]]
         return
     for i in range(scatter.w):
         base = flat_origin(job, d, h, i)
@@ -66,17 +72,33 @@ cdef bint scatter_plane(const Scatter* scatter, Scratch* s, int64_t* at, char* o
     cdef const char* grad = job.x.data + a * job.x.a + b * job.x.b
     cdef char* out = job.y.data + a * job.y.a + b * job.y.b
     cdef char* sums = out if scatter.in_place else own_sums
+    cdef char* from_x
+    cdef const uint8_t* ordinal
     cdef bint inside = True
+    cdef bint named = (job.index_width == 1 and job.inner == 1 and job.offset != NULL
+                       and job.axis[2].first == NULL)
     memset(sums, 0, volume * job.inner * job.rows.size)
     for d in range(scatter.d):
         for h in range(scatter.h):
-            load_run(job, s, s.value[0], grad + d * job.x.d + h * job.x.h, scatter.w, job.x.w)
-            positions(scatter, at, row, d, h)
+            from_x = <char*> grad + d * job.x.d + h * job.x.h
+            if not job.x.direct:
+                load_run(job, s, s.value[0], from_x, scatter.w, job.x.w)
+                from_x = s.value[0]
+            ordinal = <const uint8_t*> job.index + row * scatter.w
             row += 1
+            if named and job.rows.size == 4:
+                inside &= add_named(<float*> sums, <float*> from_x, ordinal, job.offset, flat_origin(job, d, h, 0),
+                                    job.axis[2].stride, scatter.w, volume)
+                continue
+            if named:
+                inside &= add_named(<double*> sums, <double*> from_x, ordinal, job.offset, flat_origin(job, d, h, 0),
+                                    job.axis[2].stride, scatter.w, volume)
+                continue
+            positions(scatter, at, row - 1, d, h)
             if job.rows.size == 4:
-                inside &= add_row(<float*> sums, <float*> s.value[0], at, scatter.w, job.inner, volume)
+                inside &= add_row(<float*> sums, <float*> from_x, at, scatter.w, job.inner, volume)
             else:
-                inside &= add_row(<double*> sums, <double*> s.value[0], at, scatter.w, job.inner, volume)
+                inside &= add_row(<double*> sums, <double*> from_x, at, scatter.w, job.inner, volume)
     if scatter.in_place:
         return inside
     for d in range(scatter.in_d):

@@ -58,7 +58,8 @@ cdef enum Way:              # how the windows along a row are reduced
 cdef enum Finish:           # what small windows do with a sum
     AS_IT_IS
     SCALED                  # multiply by the divisor's inverse, which is exact
-    QUOTIENTS
+    QUOTIENTS               # divide
+    UNLIKE                  # divide each by its own
 
 
 # (job, scratch, tile, -, -): pools a tile, or gives back false if it must be done by the passes: small/choice.pxi

@@ -1,10 +1,10 @@
-# The backward of small windows: every element gathers from the few windows that reach it, so that the gradient is
-# written once, in order. Of maxima a window counts where its ordinal names the element; of sums always.
+# The backward of small windows of channels that lie side by side: every pixel gathers from the few windows that reach
+# it, so that the gradient is written once, in order. Of maxima a window counts where its ordinal names the pixel; of
+# sums always. (Single numbers are too few to a row for this: they are scattered.)
 #
-# Elements with the same place between two windows are a *phase*: they ask windows at the same distances. Rows of the
-# outputs' gradient and of ordinals are copied with gaps between them that name nothing, so that all rows of a band are
-# one run, phase by phase; then the phases take their turns. The order of additions is that of the windows, as `scatter`
-# has it.
+# Pixels with the same place between two windows are a *phase*: they ask windows at the same distances. Rows of the
+# outputs' gradient and of ordinals are copied with gaps between them that name nothing, so that no pixel is special.
+# The order of additions is that of the windows, as `scatter` has it.
 
 
 cdef enum:
@@ -21,17 +21,15 @@ cdef struct Asked:          # a window that an element asks
 
 cdef struct Gather:
     Py_ssize_t reach[3]     # windows that reach an element along each axis at most, less one
-    Py_ssize_t pitch        # elements from one copied row, or row of a phase, to the next
+    Py_ssize_t pitch        # elements from one copied row to the next
     Py_ssize_t rows         # of windows, copied for each of their planes, at most
     Py_ssize_t band         # rows of elements that those serve
-    Py_ssize_t turns        # of which a phase has so many at most
     Asked asked[256]        # phase by phase
     int begin[MOST_PHASES + 1]
 
 
 cdef bint gathers(const Job* job) noexcept nogil:
-    """Whether windows are few enough at an element. Scattering is faster where most elements get nothing, and where
-    rows are short and their phases many; the sums are the same."""
+    """Whether windows are few enough at a pixel."""
     cdef const Axis* axis = job.axis
     cdef Py_ssize_t most = 1, taps = 1, phases = 1
     cdef int i
@@ -43,9 +41,9 @@ cdef bint gathers(const Job* job) noexcept nogil:
         phases *= min(axis[i].stride, MOST_PHASES + 1)
         if most > MOST_GATHERED or taps >= NO_TAP or phases > MOST_PHASES:
             return False
-    if job.index == NULL:                           # else sums over the adjoint windows are faster
-        return job.inner > 1 and phases > 1
-    return job.index_width == 1 and (job.inner > 1 or phases == 1 or axis[2].size >= 32 and (most > 1 or taps <= 8))
+    if job.inner == 1:
+        return False
+    return job.index_width == 1 or job.index == NULL and phases > 1     # else adjoint windows are faster
 
 
 cdef inline Py_ssize_t reach_of(const Axis* axis) noexcept nogil:
@@ -61,10 +59,9 @@ cdef void plan_gather(Gather* g, const Job* job) noexcept nogil:
         g.reach[i] = reach_of(&axis[i])
     row = (axis[2].size - 1 + axis[2].padding) / axis[2].stride + 1         # windows that begin before its end
     g.pitch = (g.reach[2] + max(axis[2].out, row)) * job.inner
-    row = g.pitch * ((job.rows.size + 1) * (g.reach[0] + 1) + axis[1].stride * axis[2].stride * job.rows.size)
+    row = g.pitch * (job.rows.size + 1) * (g.reach[0] + 1)
     g.band = min(max((BAND / row - g.reach[1] - 1) * axis[1].stride, 1), axis[1].size)
-    g.turns = g.band / axis[1].stride + 2
-    g.rows = g.turns + g.reach[1]
+    g.rows = g.band / axis[1].stride + 2 + g.reach[1]
     for phase in range(axis[0].stride * axis[1].stride * axis[2].stride):
         g.begin[phase] = count
         place[2] = phase % axis[2].stride
@@ -89,14 +86,9 @@ cdef inline size_t copied_size(const Gather* g, Py_ssize_t size) noexcept nogil:
     return rounded((g.reach[0] + 1) * g.rows * g.pitch * size + SPARE)
 
 
-cdef inline size_t phase_size(const Gather* g, Py_ssize_t size) noexcept nogil:
-    return rounded(g.turns * g.pitch * size + SPARE)
-
-
 cdef size_t gather_size(const Gather* g, const Job* job) noexcept nogil:
     """Bytes of scratch memory beside that of `lay_out`."""
     return (copied_size(g, job.rows.size) + copied_size(g, 1)
-            + job.axis[1].stride * job.axis[2].stride * phase_size(g, job.rows.size)
             + rounded(g.band * job.axis[2].size * job.inner * job.rows.size + SPARE))
 
 
@@ -166,57 +158,6 @@ cdef void copy_run(char* y, const char* x, Py_ssize_t n, const char* low, const 
     v_store(y + i * size, &v)
 
 
-cdef void write_run(char* y, const char* x, Py_ssize_t n, const char* limit, RealVec* tag) noexcept nogil:
-    """n numbers; up to the limit what is written too much does no harm."""
-    cdef Py_ssize_t i = 0, width = lanes_of(tag), size = number_size(tag)
-    cdef RealVec v
-    while i + width <= n:
-        v_load(&v, x + i * size)
-        v_store(y + i * size, &v)
-        i += width
-    if i < n:
-        v_load(&v, x + i * size)
-        v_store_first(y + i * size, &v, n - i, limit)
-
-
-cdef void weave(char* y, const char** x, Py_ssize_t phases, Py_ssize_t n, const char* limit,
-                RealVec* tag) noexcept nogil:
-    """n numbers, of each row x in turn."""
-    cdef Py_ssize_t i = 0, j, size = number_size(tag)
-    cdef RealVec a, b, c, d, e, f
-    if phases == 2:
-        while n > 0:
-            v_load(&a, x[0] + i)
-            v_load(&b, x[1] + i)
-            v_zip(&c, &d, &a, &b)
-            put_some(y, &c, n, limit)
-            put_some(y + sizeof(RealVec), &d, n - lanes_of(tag), limit)
-            i += sizeof(RealVec)
-            y += 2 * sizeof(RealVec)
-            n -= 2 * lanes_of(tag)
-    elif phases == 4:
-        while n > 0:
-            v_load(&a, x[0] + i)
-            v_load(&b, x[2] + i)
-            v_zip(&c, &d, &a, &b)
-            v_load(&a, x[1] + i)
-            v_load(&b, x[3] + i)
-            v_zip(&e, &f, &a, &b)
-            v_zip(&a, &b, &c, &e)
-            put_some(y, &a, n, limit)
-            put_some(y + sizeof(RealVec), &b, n - lanes_of(tag), limit)
-            v_zip(&a, &b, &d, &f)
-            put_some(y + 2 * sizeof(RealVec), &a, n - 2 * lanes_of(tag), limit)
-            put_some(y + 3 * sizeof(RealVec), &b, n - 3 * lanes_of(tag), limit)
-            i += sizeof(RealVec)
-            y += 4 * sizeof(RealVec)
-            n -= 4 * lanes_of(tag)
-    else:
-        for j in range(phases):
-            for i in range((n - j + phases - 1) / phases):
-                memcpy(y + (i * phases + j) * size, x[j] + i * size, size)
-
-
 cdef void copy_rows(const Gather* g, const Job* job, Scratch* s, char* grad, char* ordinal, Py_ssize_t plane,
                     Py_ssize_t d, Py_ssize_t h, Py_ssize_t rows) noexcept nogil:
     """Rows of windows, from (d, h) on, which may lie outside, in the order of memory."""
@@ -261,46 +202,29 @@ cdef bint all_named(const Job* job, Py_ssize_t plane) noexcept nogil:
 
 cdef void gather_rows(const Gather* g, const Job* job, char* memory, bint named, Py_ssize_t h0, Py_ssize_t h1,
                       Py_ssize_t from_d, char* out, Py_ssize_t out_row, const char* limit, RealVec* tag) noexcept nogil:
-    """Rows of the gradient, of copied rows of windows. Phases of single numbers go to a place of their own first."""
+    """Rows of the gradient, of copied rows of windows."""
     cdef const Axis* axis = job.axis
-    cdef Py_ssize_t size = sizeof(RealVec) / lanes_of(tag), n = axis[2].size * job.inner, by_h = axis[1].stride
-    cdef Py_ssize_t by_w = axis[2].stride, from_h = h0 + axis[1].padding, to_h = h1 + axis[1].padding
-    cdef Py_ssize_t h, i, j, q, r, count, phase = from_d % axis[0].stride * by_h * by_w, each = phase_size(g, size)
+    cdef Py_ssize_t size = number_size(tag), by_h = axis[1].stride, by_w = axis[2].stride
+    cdef Py_ssize_t from_h = h0 + axis[1].padding, h, i, q, r, phase, first
     cdef const char* ordinal = memory + copied_size(g, size)
-    cdef char* parts = <char*> ordinal + copied_size(g, 1)
-    cdef const char* part
-    cdef const char* turn[MOST_PHASES]
     if not named:
         ordinal = NULL
-    if job.inner == 1:
-        count = ((to_h - 1) / by_h - from_h / by_h + 1) * g.pitch
-        for r in range(by_h * by_w):                # the rows of a phase from that of h0 on
-            gather_run(parts + r * each, memory, ordinal, &g.asked[g.begin[phase + r]],
-                       g.begin[phase + r + 1] - g.begin[phase + r], count, parts + (r + 1) * each, tag)
     for h in range(h0, h1):
         q = h + axis[1].padding
-        r = q % by_h * by_w
+        phase = (from_d % axis[0].stride * by_h + q % by_h) * by_w
         q = (q / by_h - from_h / by_h) * g.pitch + axis[2].padding / by_w * job.inner
-        part = parts + r * each + q * size
-        if job.inner == 1 and by_w == 1:
-            write_run(out, part, n, limit, tag)
-        elif job.inner == 1:
-            for i in range(by_w):                   # in whose turn the row begins
-                r = axis[2].padding % by_w + i
-                turn[i] = part + r % by_w * each + r / by_w * size
-            weave(out, turn, by_w, n, limit, tag)
-        elif by_w == 1:
-            gather_run(out, memory + q * size, ordinal if ordinal == NULL else ordinal + q,
-                       &g.asked[g.begin[phase + r]], g.begin[phase + r + 1] - g.begin[phase + r], n, limit, tag)
+        if by_w == 1:                               # all pixels of a row ask the same
+            gather_run(out, memory + q * size, ordinal if ordinal == NULL else ordinal + q, &g.asked[g.begin[phase]],
+                       g.begin[phase + 1] - g.begin[phase], axis[2].size * job.inner, limit, tag)
         else:
-            r += phase
-            i = axis[2].padding % by_w
-            for j in range(axis[2].size):
-                gather_run(out + j * job.inner * size, memory + q * size, ordinal if ordinal == NULL else ordinal + q,
-                           &g.asked[g.begin[r + i]], g.begin[r + i + 1] - g.begin[r + i], job.inner, limit, tag)
-                i += 1
-                if i == by_w:
-                    i, q = 0, q + job.inner
+            r = axis[2].padding % by_w
+            for i in range(axis[2].size):
+                first = g.begin[phase + r]
+                gather_run(out + i * job.inner * size, memory + q * size, ordinal if ordinal == NULL else ordinal + q,
+                           &g.asked[first], g.begin[phase + r + 1] - first, job.inner, limit, tag)
+                r += 1
+                if r == by_w:
+                    r, q = 0, q + job.inner
         out += out_row
 
 
