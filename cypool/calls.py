@@ -13,7 +13,7 @@ from cypool.windows import Windows
 
 
 @dataclass
-class Call:
+class Operands:
     """A call's arrays, checked, with a batch axis; and where its windows lie.
 
     Attributes
@@ -82,8 +82,8 @@ class Call:
         return values.reshape((1,) * (self.ndim + 1) + (-1,) if self.last else (1, -1) + (1,) * self.ndim)
 
 
-def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",
-         num_threads: Any = None, drops: bool = False) -> Call:
+def operands(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",
+         num_threads: Any = None, drops: bool = False) -> Operands:
     """A call over x, of floats."""
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.FLOATS)
@@ -94,7 +94,7 @@ def call(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any 
     threads = arguments.threads(num_threads)
     if policy == "raise":
         arguments.refuse_nan(given)
-    return Call(batch, given.shape, windows, last, arguments.with_spatial(batch.shape, windows.shape, last), policy,
+    return Operands(batch, given.shape, windows, last, arguments.with_spatial(batch.shape, windows.shape, last), policy,
                 threads, drops)
 
 

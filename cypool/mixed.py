@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, windowed
-from cypool.calls import Call, call, cast, learned
+from cypool.calls import Operands, cast, learned, operands
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling, add_chosen, reduce_windows
 from cypool.pieces import Piece, each, forward_pieces, real_of
@@ -28,7 +28,7 @@ class Both:
     chosen: Array | None
 
 
-def both(c: Call, real: np.dtype[Any], indices: bool = False) -> Both:
+def both(c: Operands, real: np.dtype[Any], indices: bool = False) -> Both:
     most = np.empty(c.full, arguments.native(c.x.dtype))
     chosen = np.empty(c.full, np.uint8 if c.windows.taps <= 256 else np.int64) if indices else None
     which = ("omit_" if c.policy == "omit" else "") + ("arg_max" if indices else "max")
@@ -41,7 +41,7 @@ def both(c: Call, real: np.dtype[Any], indices: bool = False) -> Both:
     return Both(most.astype(real, copy=False), mean, chosen)
 
 
-def spread_both(c: Call, full: Array, for_most: Array, for_mean: Array, chosen: Array, *more: Array) -> None:
+def spread_both(c: Operands, full: Array, for_most: Array, for_mean: Array, chosen: Array, *more: Array) -> None:
     """The gradient of x from those of the maxima and the averages, and what else is to be added, into `full`."""
     windows = adjoint(c.windows)
     once = np.empty(arguments.with_spatial(c.x.shape, windows.shape, c.last), for_mean.dtype)
@@ -59,7 +59,7 @@ def spread_both(c: Call, full: Array, for_most: Array, for_mean: Array, chosen: 
 
 # ---------------------------------------------------------------------------- mixed
 
-def proportion(c: Call, alpha: Any) -> Any:
+def proportion(c: Operands, alpha: Any) -> Any:
     """alpha, ready to broadcast to x."""
     n, channels = c.x.shape[0], c.channels
     value = arguments.parameter("alpha", alpha, (channels,), (n, channels))
@@ -69,7 +69,7 @@ def proportion(c: Call, alpha: Any) -> Any:
         (n, *(1,) * c.ndim, channels) if c.last else (n, channels, *(1,) * c.ndim))
 
 
-def mix(c: Call, alpha: Any, out: Any) -> Array:
+def mix(c: Operands, alpha: Any, out: Any) -> Array:
     real = real_of(c.x)
     y, full = c.out(out)
     whole = cast(np.asarray(proportion(c, alpha)), real)
@@ -127,7 +127,7 @@ def _mixed_pool(ndim: int, x: ArrayLike, alpha: ArrayLike, kernel_size: IntOrInt
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     return mix(c, alpha, out)
 
 
@@ -177,7 +177,7 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     grad = c.grad(grad_output)
     real = real_of(c.x)
     a = cast(np.asarray(proportion(c, alpha)), real)
@@ -257,7 +257,7 @@ def _random_mixed_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: 
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     generator = arguments.generator(rng)
     if arguments.flag("training", training):
         alpha = generator.integers(0, 2, (c.x.shape[0], c.channels)).astype(np.float64)
@@ -322,7 +322,7 @@ def _gated_pool(ndim: int, x: ArrayLike, gate_weights: ArrayLike, kernel_size: I
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
     real = real_of(c.x, w)
     y, full = c.out(out, w)
@@ -376,7 +376,7 @@ def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_w
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
     real, grad = real_of(c.x, w), c.grad(grad_output)
     result, full = c.grad_out(out, grad, w)
@@ -422,7 +422,7 @@ class Tree:
     real: np.dtype[Any]
 
 
-def tree(c: Call, leaf_weights: Any, gate_weights: Any) -> Tree:
+def tree(c: Operands, leaf_weights: Any, gate_weights: Any) -> Tree:
     given = arguments.array("leaf_weights", leaf_weights)
     count = given.shape[0] if given.ndim else 0
     if count < 2 or count & (count - 1):
@@ -433,7 +433,7 @@ def tree(c: Call, leaf_weights: Any, gate_weights: Any) -> Tree:
     return Tree(leaves, gates, real_of(c.x, leaves, gates))
 
 
-def climb(c: Call, t: Tree) -> tuple[list[Array], list[Array]]:
+def climb(c: Operands, t: Tree) -> tuple[list[Array], list[Array]]:
     """The value of every node, breadth first, leaves last; and the gate of each that has one."""
     inner = len(t.gates)
 
@@ -488,7 +488,7 @@ def _tree_pool(ndim: int, x: ArrayLike, leaf_weights: ArrayLike, gate_weights: A
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     t = tree(c, leaf_weights, gate_weights)
     y, full = c.out(out, t.leaves, t.gates)
     with np.errstate(all="ignore"):
@@ -539,7 +539,7 @@ def _tree_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, leaf_we
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     t, grad = tree(c, leaf_weights, gate_weights), c.grad(grad_output)
     result, full = c.grad_out(out, grad, t.leaves, t.gates)
     total, part = np.zeros(c.x.shape, t.real), np.empty(c.x.shape, t.real)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cypool import arguments, dispatch, means
 from cypool.adaptive import dimension, whole_window
-from cypool.calls import Call, call, learned
+from cypool.calls import Operands, learned, operands
 from cypool.dimensions import dimensions, plain
 from cypool.windowed import Array, Fit, Format, IntOrInts, NanPolicy, Padding, fit
 
@@ -111,14 +111,14 @@ class LogSumExp(means.Exponential):
         return np.asarray(d * (t / s - y) / p)
 
 
-def run(c: Call, mean: means.Mean, p: Any, out: Any, keepdims: bool = True) -> Array:
+def run(c: Operands, mean: means.Mean, p: Any, out: Any, keepdims: bool = True) -> Array:
     """The result of a call of one of these means."""
     y, full = c.out(out, keepdims=keepdims)
     means.forward(means.Job(mean, c.x, None, p, c.windows, c.last, c.policy == "omit"), full, c.threads)
     return y
 
 
-def run_backward(c: Call, mean: means.Mean, p: Any, grad_output: Any, out: Any) -> tuple[Array, Any]:
+def run_backward(c: Operands, mean: means.Mean, p: Any, grad_output: Any, out: Any) -> tuple[Array, Any]:
     """The gradient of x, and the parameter's in p's shape."""
     grad = c.grad(grad_output)
     result, full = c.grad_out(out, grad)
@@ -137,7 +137,7 @@ def power_of(norm_type: Any) -> float:
 
 def lp(x: Any, ndim: int, norm_type: Any, windows_for: Fit, torch_compat: Any, data_format: Any, nan_policy: Any,
        out: Any, num_threads: Any, keepdims: bool = True) -> Array:
-    c, p = call(ndim, x, windows_for, data_format, nan_policy, num_threads), power_of(norm_type)
+    c, p = operands(ndim, x, windows_for, data_format, nan_policy, num_threads), power_of(norm_type)
     compat = arguments.flag("torch_compat", torch_compat)
     if np.isinf(p):
         y, full = c.out(out, keepdims=keepdims)
@@ -149,7 +149,7 @@ def lp(x: Any, ndim: int, norm_type: Any, windows_for: Fit, torch_compat: Any, d
 
 def lp_backward(grad_output: Any, x: Any, ndim: int, norm_type: Any, windows_for: Fit, torch_compat: Any,
                 data_format: Any, out: Any, num_threads: Any, drops: bool = False) -> Array:
-    c, p = call(ndim, x, windows_for, data_format, num_threads=num_threads, drops=drops), power_of(norm_type)
+    c, p = operands(ndim, x, windows_for, data_format, num_threads=num_threads, drops=drops), power_of(norm_type)
     compat = arguments.flag("torch_compat", torch_compat)
     if np.isinf(p):
         grad = c.grad(grad_output)
@@ -378,7 +378,7 @@ def global_lp_pool_backward(grad_output: ArrayLike, x: ArrayLike, norm_type: flo
 
 # ---------------------------------------------------------------------------- GeM
 
-def exponent(name: str, p: Any, c: Call) -> float | Array:
+def exponent(name: str, p: Any, c: Operands) -> float | Array:
     """A parameter that must not be 0, ready to broadcast."""
     value = arguments.parameter(name, p, (c.channels,))
     if np.any(np.equal(value, 0)):
@@ -433,7 +433,7 @@ def _gem_pool(ndim: int, x: ArrayLike, p: ArrayLike, kernel_size: IntOrInts, str
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     return run(c, GeM(least(eps)), exponent("p", p, c), out)
 
 
@@ -482,7 +482,7 @@ def _gem_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, p: Array
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     grad, made = run_backward(c, GeM(least(eps)), exponent("p", p, c), grad_output, out)
     return grad, learned(made, p)
 
@@ -548,7 +548,7 @@ def global_gem_pool(x: ArrayLike, p: ArrayLike, *, eps: float = 1e-6, keepdims: 
     array([[2.92401774]])
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, nan_policy, num_threads)
+    c = operands(ndim, given, windows_for, data_format, nan_policy, num_threads)
     return run(c, GeM(least(eps)), exponent("p", p, c), out, arguments.flag("keepdims", keepdims))
 
 
@@ -599,7 +599,7 @@ def global_gem_pool_backward(grad_output: ArrayLike, x: ArrayLike, p: ArrayLike,
     (array([[[0.0292, 0.117 , 0.2632, 0.4678]]]), 0.1621)
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
+    c = operands(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
     grad, made = run_backward(c, GeM(least(eps)), exponent("p", p, c), grad_output, out)
     return grad, learned(made, p)
 
@@ -644,7 +644,7 @@ def _lse_pool(ndim: int, x: ArrayLike, r: ArrayLike, kernel_size: IntOrInts, str
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     return run(c, LogSumExp(), exponent("r", r, c), out)
 
 
@@ -692,7 +692,7 @@ def _lse_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, r: Array
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     grad, made = run_backward(c, LogSumExp(), exponent("r", r, c), grad_output, out)
     return grad, learned(made, r)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, means
-from cypool.calls import Call, call
+from cypool.calls import Operands, operands
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling
 from cypool.norms import run, run_backward
@@ -32,8 +32,8 @@ class Activation(means.Ratio, means.Power):
 
 
 def activations(ndim: int, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
-                data_format: Any, num_threads: Any) -> Call:
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+                data_format: Any, num_threads: Any) -> Operands:
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     with np.errstate(invalid="ignore"):
         if c.x.size and np.fmin.reduce(c.x, axis=None) < 0:
             raise ValueError(f"x must not be negative, got {np.fmin.reduce(c.x, axis=None)}")
@@ -99,7 +99,7 @@ def _stochastic_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: In
     return (y, indices.reshape(y.shape)) if wanted else y
 
 
-def draw(c: Call, drawn: Array, y: Array, indices: Array) -> None:
+def draw(c: Operands, drawn: Array, y: Array, indices: Array) -> None:
     """The first element at which the running sum exceeds the drawn part of the whole sum."""
     sizes = c.x.shape[1:-1] if c.last else c.x.shape[2:]
 

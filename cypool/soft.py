@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, means
-from cypool.calls import Call, call, cast
+from cypool.calls import Operands, cast, operands
 from cypool.dimensions import dimensions, plain
 from cypool.norms import run, run_backward, whole
 from cypool.pieces import real_of
@@ -92,7 +92,7 @@ def _soft_pool(ndim: int, x: ArrayLike, kernel_size: IntOrInts, stride: IntOrInt
     {example}
     """
     arguments.flag("weights_only", weights_only)
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     return run(c, Soft(), None, out)
 
 
@@ -138,7 +138,7 @@ def _soft_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, kernel_
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     return run_backward(c, Soft(arguments.flag("weights_only", weights_only)), None, grad_output, out)[0]
 
 
@@ -164,7 +164,7 @@ soft_pool1d_backward, soft_pool2d_backward, soft_pool3d_backward = dimensions(_s
 
 # ---------------------------------------------------------------------------- attention
 
-def scores(c: Call, logits: Any) -> Array:
+def scores(c: Operands, logits: Any) -> Array:
     """Logits with a batch axis: shaped like x, or with one channel for all."""
     given = arguments.array("logits", logits)
     arguments.check_dtype("logits", given.dtype, arguments.FLOATS)
@@ -175,14 +175,14 @@ def scores(c: Call, logits: Any) -> Array:
     return given.reshape((1,) * (c.x.ndim - given.ndim) + given.shape)
 
 
-def attend(c: Call, logits: Any, missing: Array | None, out: Any, keepdims: bool = True) -> Array:
+def attend(c: Operands, logits: Any, missing: Array | None, out: Any, keepdims: bool = True) -> Array:
     z = scores(c, logits)
     y, full = c.out(out, z, keepdims=keepdims)
     means.forward(means.Job(Attention(), c.x, z, None, c.windows, c.last, c.policy == "omit", missing), full, c.threads)
     return y
 
 
-def attend_backward(c: Call, grad_output: Any, logits: Any, missing: Array | None, out: Any) -> tuple[Array, Array]:
+def attend_backward(c: Operands, grad_output: Any, logits: Any, missing: Array | None, out: Any) -> tuple[Array, Array]:
     z, grad = scores(c, logits), c.grad(grad_output)
     result, full = c.grad_out(out, grad, z)
     for_z = np.empty(z.shape, real_of(z))
@@ -231,7 +231,7 @@ def _attention_pool(ndim: int, x: ArrayLike, logits: ArrayLike, kernel_size: Int
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, nan_policy, num_threads)
     return attend(c, logits, None, out)
 
 
@@ -279,7 +279,7 @@ def _attention_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, lo
     --------
     {example}
     """
-    c = call(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     return attend_backward(c, grad_output, logits, None, out)
 
 
@@ -303,7 +303,7 @@ attention_pool1d_backward, attention_pool2d_backward, attention_pool3d_backward 
     """)
 
 
-def missing_of(c: Call, mask: Any) -> Array | None:
+def missing_of(c: Operands, mask: Any) -> Array | None:
     """Where a mask leaves positions out, with a channel axis."""
     if mask is None:
         return None
@@ -360,7 +360,7 @@ def global_attention_pool(x: ArrayLike, logits: ArrayLike, *, mask: ArrayLike | 
     array([[[2.]]])
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, nan_policy if mask is None else "propagate", num_threads)
+    c = operands(ndim, given, windows_for, data_format, nan_policy if mask is None else "propagate", num_threads)
     policy = arguments.nan_policy(nan_policy, given.dtype)
     missing = missing_of(c, mask)
     if missing is not None and policy != "propagate":
@@ -411,5 +411,5 @@ def global_attention_pool_backward(grad_output: ArrayLike, x: ArrayLike, logits:
     (array([[[0.5, 0.5]]]), array([[[-0.5,  0.5]]]))
     """
     given, ndim, windows_for = whole("x", x, data_format)
-    c = call(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
+    c = operands(ndim, given, windows_for, data_format, num_threads=num_threads, drops=True)
     return attend_backward(c, grad_output, logits, missing_of(c, mask), out)

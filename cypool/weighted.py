@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, taps
-from cypool.calls import Call, call
+from cypool.calls import Operands, operands
 from cypool.dimensions import dimensions, plain
 from cypool.pieces import (
     Piece,
@@ -36,7 +36,7 @@ def tap_weights(name: str, value: Any, kernel: tuple[int, ...], channels: int, l
     return given
 
 
-def as_taps(c: Call, weights: Array) -> Array:
+def as_taps(c: Operands, weights: Array) -> Array:
     """The weights as `taps.apply` takes them."""
     if weights.ndim == c.ndim:
         return weights.reshape(1, -1, 1)
@@ -44,7 +44,7 @@ def as_taps(c: Call, weights: Array) -> Array:
     return each_channel.T[None] if c.last else each_channel[..., None]
 
 
-def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
+def correlate(c: Operands, weights: Array, real: np.dtype[Any], y: Array) -> Array:
     """``y = sum over taps of weight * x``."""
     every = np.ascontiguousarray(as_taps(c, weights), real)
 
@@ -56,11 +56,11 @@ def correlate(c: Call, weights: Array, real: np.dtype[Any], y: Array) -> Array:
     return y
 
 
-def of_channels(every: Array, piece: Piece, c: Call) -> Array:
+def of_channels(every: Array, piece: Piece, c: Operands) -> Array:
     return every if c.last or len(every) == 1 else every[piece.channels]
 
 
-def correlate_backward(c: Call, weights: Array, grad: Array, real: np.dtype[Any], grad_x: Array) -> Array:
+def correlate_backward(c: Operands, weights: Array, grad: Array, real: np.dtype[Any], grad_x: Array) -> Array:
     """The gradient of x is put into `grad_x`; that of the weights, float64, is returned."""
     pieces, every = backward_pieces(c.x.shape, c.windows, c.last), np.ascontiguousarray(as_taps(c, weights), real)
     shared = weights.ndim == c.ndim
@@ -136,13 +136,13 @@ def _weighted_pool(ndim: int, x: ArrayLike, weights: ArrayLike, stride: IntOrInt
 
 
 def weighted_call(ndim: int, x: Any, weights: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any,
-                  data_format: Any, num_threads: Any) -> tuple[Call, Array]:
+                  data_format: Any, num_threads: Any) -> tuple[Operands, Array]:
     """A call whose window is as large as its weights."""
     given = arguments.array("weights", weights)
     if given.ndim not in (ndim, ndim + 1):
         raise ValueError(f"weights must have {ndim} axes, or one more for the channels, got shape {given.shape}")
     kernel = given.shape[given.ndim - ndim:]
-    c = call(ndim, x, fit(kernel, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
+    c = operands(ndim, x, fit(kernel, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     return c, tap_weights("weights", weights, kernel, c.channels)
 
 
