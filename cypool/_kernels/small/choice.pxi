@@ -57,7 +57,7 @@ cdef bint is_small(const Job* job, bint adds) noexcept nogil:
     if job.index_width and job.inner > 1:
         return job.inner >= vector_lanes(job) and taps <= 9 * axis[0].stride * axis[1].stride * axis[2].stride
     if job.index_width and axis[2].stride == 1:
-        return (axis[2].kernel == 3 and axis[1].kernel == 3 and axis[0].kernel == 1
+        return (1 < axis[1].kernel <= 7 and axis[2].kernel <= 7 and axis[0].kernel == 1
                 and axis[1].stride == 1 and axis[1].dilation == 1 and axis[2].dilation == 1)
     if job.index_width:
         return (axis[2].stride == 2

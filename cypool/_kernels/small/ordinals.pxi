@@ -179,10 +179,69 @@ cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Str
     return not met
 
 
-cdef bint named_three(const Job* job, Scratch* s, const Tile* t, RealVec* k) noexcept nogil:
+cdef inline void named_taps(const Strip* p, const char* plane, Py_ssize_t h, RealVec* y, RealVec* o, const Mask* mask,
+                            const RealVec* k, RealVec* nans) noexcept nogil:
+    """All taps of input row h, or padding."""
+    cdef RealVec x, best, named
+    cdef Py_ssize_t j
+    cdef const char* row = plane + h * p.row + p.first * number_size(y)
+    best = k[FILL]
+    turn_block(&best, k, <Max*> NULL)
+    v_set_bits(&named, 0)
+    if <size_t> h < <size_t> p.rows:
+        for j in range(p.taps):
+            load_tap(p, row + j * number_size(y), j, &x, &mask[j], k, <Max*> NULL)
+            note_nan(nans, &x, <Max*> NULL)
+            meet_vec(&x, j, j == 0, &best, &named)
+    y[0], o[0] = best, named
+
+
+cdef bint named_ring(const Job* job, Scratch* s, const Tile* t, const Strip* given, Py_ssize_t i, const Mask* mask,
+                     RealVec* all_) noexcept nogil:
+    """A strip of windows of any number of rows, one apart: those above go round in a ring."""
+    cdef Strip p = given[0]
+    cdef Py_ssize_t d, h, j, at_, planes, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
+    cdef const char* plane
+    cdef char* out
+    cdef char* index
+    cdef RealVec best, named, later, lowest, nans = all_[NANS]
+    cdef RealVec ring[RING]
+    cdef RealVec ordinal[RING]
+    cdef RealVec k[KEPT]
+    cdef bint met = False
+    copy_constants(k, all_)
+    lowest = k[FILL]
+    turn_block(&lowest, k, <Max*> NULL)
+    for d in range(t.d0, t.d1):
+        plane = planes_of(job, t, d, &planes)
+        out = output_of(job, t, d, i, number_size(k))
+        index = index_of(job, t, d, t.h0, i)
+        for j in range(taps - 1):
+            named_taps(&p, plane, t.h0 + last - taps + 1 + j, &ring[j], &ordinal[j], mask, k, &nans)
+        place = 0                                   # of the window's first row
+        for h in range(t.h0, t.h1):
+            at_ = place + taps - 1 if place == 0 else place - 1
+            named_taps(&p, plane, h + last, &ring[at_], &ordinal[at_], mask, k, &nans)
+            best, named = ring[place], ordinal[place]
+            at_ = place
+            for j in range(1, taps):
+                at_ = at_ + 1 if at_ + 1 < taps else 0
+                v_add_bits(&later, &ordinal[at_], j * p.taps)
+                v_take(&best, &named, &ring[at_], &later)
+            met |= v_equal(&best, &lowest, p.count)
+            put_block(&p, out, &best, p.count, k, <Max*> NULL)
+            v_store_ordinals(index, &named, p.count)
+            place = place + 1 if place + 1 < taps else 0
+            out += p.out_row
+            index += job.axis[2].out
+    all_[NANS] = nans
+    return not met
+
+
+cdef bint named_apart(const Job* job, Scratch* s, const Tile* t, RealVec* k) noexcept nogil:
     cdef Py_ssize_t width = lanes_of(k), i = t.w0
     cdef Strip p = strip_of(job, s, t)
-    cdef Mask mask[3]
+    cdef Mask mask[MOST_TAPS]
     cdef bint found = True
     p.limit = NULL
     while i < t.w1:
@@ -190,7 +249,9 @@ cdef bint named_three(const Job* job, Scratch* s, const Tile* t, RealVec* k) noe
             i = t.w1 - width                        # a block that overlaps the one before
         set_block(&p, i - job.axis[2].padding, min(width, t.w1 - i), i + width >= t.w1, mask, k)
         p.plain = False
-        if p.inside:
+        if job.axis[1].kernel != 3 or p.taps != 3:
+            found &= named_ring(job, s, t, &p, i, mask, k)
+        elif p.inside:
             found &= named_down(job, s, t, &p, True, i, mask, k)
         else:
             found &= named_down(job, s, t, &p, False, i, mask, k)
@@ -260,7 +321,7 @@ cdef bint with_ordinals(const Job* job, Scratch* s, const Tile* t, RealVec* tag)
     if job.inner > 1:
         found = named_channels(job, s, t, k)
     elif axis.stride == 1:
-        found = named_three(job, s, t, k)
+        found = named_apart(job, s, t, k)
     elif axis.kernel == 2 and axis.dilation == 1:
         found = named_strided(job, s, t, 2, 1, k)
     elif axis.kernel == 3 and axis.dilation == 1:
