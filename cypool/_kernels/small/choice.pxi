@@ -1,9 +1,15 @@
 # Which calls the loops of small windows take.
 
 
+cdef inline bint rolls_along(const Job* job) noexcept nogil:
+    """Whether windows of pixels share two of three with the next."""
+    cdef const Axis* axis = &job.axis[2]
+    return job.inner > 1 and axis.kernel == 3 and axis.stride == 1 and axis.dilation == 1
+
+
 cdef bint pool_small(const Job* job, Scratch* s, const Tile* t, Vec* tag, Folding* r) noexcept nogil:
     """A tile of small windows; false if it must be done again by the passes."""
-    if job.inner > 1 and job.axis[2].kernel == 3 and job.axis[2].stride == 1 and job.axis[2].dilation == 1:
+    if rolls_along(job):
         return rolled_channels(job, s, t, tag, r)
     if job.inner > 1:
         return of_channels(job, s, t, tag, r)
@@ -62,7 +68,7 @@ cdef bint is_small(const Job* job, bint adds) noexcept nogil:
     if job.index_width:
         return (axis[2].stride == 2
                 and 2 * (axis[2].kernel - 1) * axis[2].dilation <= axis[2].stride * vector_lanes(job))
-    if job.inner > 1 and axis[2].kernel == 3 and axis[2].stride == 1 and axis[2].dilation == 1:
+    if rolls_along(job):
         return axis[0].kernel == 1 and axis[1].kernel <= 5 and job.inner >= 2 * vector_lanes(job)
     if job.inner > 1 and adds and (axis[1].kernel > axis[1].stride or axis[2].kernel > axis[2].stride):
         if job.x_high - job.x_low < STREAM / 4 or axis[1].stride == 1:

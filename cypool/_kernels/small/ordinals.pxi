@@ -115,27 +115,22 @@ cdef inline bint named_strided(const Job* job, Scratch* s, const Tile* t, Py_ssi
     return found
 
 
-cdef inline void named_level(const Strip* p, const char* plane, Py_ssize_t h, RealVec* y, RealVec* o, const Mask* mask,
-                             const RealVec* k, RealVec* nans) noexcept nogil:
-    """Three taps of input row h, or padding."""
-    cdef RealVec x
+cdef inline void named_level(const Strip* p, Py_ssize_t taps, const char* plane, Py_ssize_t h, RealVec* y, RealVec* o,
+                             const Mask* mask, const RealVec* k, RealVec* nans) noexcept nogil:
+    """The taps of input row h, or padding. taps: a literal where it can be."""
+    cdef RealVec x, best, named
+    cdef Py_ssize_t j
     cdef const char* row = plane + h * p.row + p.first * number_size(y)
-    if <size_t> h >= <size_t> p.rows:
-        y[0] = k[FILL]
-        turn_block(y, k, <Max*> NULL)
-        v_set_bits(o, 0)
-        return
-    load_tap(p, row, 0, y, &mask[0], k, <Max*> NULL)
-    v_set_bits(o, 0)
-    note_nan(nans, y, <Max*> NULL)
-    load_tap(p, row + number_size(y), 1, &x, &mask[1], k, <Max*> NULL)
-    meet_vec(&x, 1, False, y, o)
-    if p.unseen:
-        note_nan(nans, &x, <Max*> NULL)
-    load_tap(p, row + 2 * number_size(y), 2, &x, &mask[2], k, <Max*> NULL)
-    meet_vec(&x, 2, False, y, o)
-    if p.unseen:
-        note_nan(nans, &x, <Max*> NULL)
+    best = k[FILL]
+    turn_block(&best, k, <Max*> NULL)
+    v_set_bits(&named, 0)
+    if <size_t> h < <size_t> p.rows:
+        for j in range(taps):
+            load_tap(p, row + j * number_size(y), j, &x, &mask[j], k, <Max*> NULL)
+            if j == 0 or p.unseen:
+                note_nan(nans, &x, <Max*> NULL)
+            meet_vec(&x, j, j == 0, &best, &named)
+    y[0], o[0] = best, named
 
 
 cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Strip* given, bint inside, Py_ssize_t i,
@@ -159,10 +154,10 @@ cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Str
         plane = planes_of(job, t, d, &planes)
         out = output_of(job, t, d, i, number_size(k))
         index = index_of(job, t, d, t.h0, i)
-        named_level(&p, plane, t.h0 + last - 2, &y, &oy, own, k, &nans)
-        named_level(&p, plane, t.h0 + last - 1, &x, &ox, own, k, &nans)
+        named_level(&p, 3, plane, t.h0 + last - 2, &y, &oy, own, k, &nans)
+        named_level(&p, 3, plane, t.h0 + last - 1, &x, &ox, own, k, &nans)
         for h in range(t.h0, t.h1):                 # a window is y, x, z
-            named_level(&p, plane, h + last, &z, &oz, own, k, &nans)
+            named_level(&p, 3, plane, h + last, &z, &oz, own, k, &nans)
             best, named = y, oy
             v_add_bits(&later, &ox, 3)
             v_take(&best, &named, &x, &later)
@@ -177,23 +172,6 @@ cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Str
             index += job.axis[2].out
     all_[NANS] = nans
     return not met
-
-
-cdef inline void named_taps(const Strip* p, const char* plane, Py_ssize_t h, RealVec* y, RealVec* o, const Mask* mask,
-                            const RealVec* k, RealVec* nans) noexcept nogil:
-    """All taps of input row h, or padding."""
-    cdef RealVec x, best, named
-    cdef Py_ssize_t j
-    cdef const char* row = plane + h * p.row + p.first * number_size(y)
-    best = k[FILL]
-    turn_block(&best, k, <Max*> NULL)
-    v_set_bits(&named, 0)
-    if <size_t> h < <size_t> p.rows:
-        for j in range(p.taps):
-            load_tap(p, row + j * number_size(y), j, &x, &mask[j], k, <Max*> NULL)
-            note_nan(nans, &x, <Max*> NULL)
-            meet_vec(&x, j, j == 0, &best, &named)
-    y[0], o[0] = best, named
 
 
 cdef bint named_ring(const Job* job, Scratch* s, const Tile* t, const Strip* given, Py_ssize_t i, const Mask* mask,
@@ -217,11 +195,11 @@ cdef bint named_ring(const Job* job, Scratch* s, const Tile* t, const Strip* giv
         out = output_of(job, t, d, i, number_size(k))
         index = index_of(job, t, d, t.h0, i)
         for j in range(taps - 1):
-            named_taps(&p, plane, t.h0 + last - taps + 1 + j, &ring[j], &ordinal[j], mask, k, &nans)
+            named_level(&p, p.taps, plane, t.h0 + last - taps + 1 + j, &ring[j], &ordinal[j], mask, k, &nans)
         place = 0                                   # of the window's first row
         for h in range(t.h0, t.h1):
             at_ = place + taps - 1 if place == 0 else place - 1
-            named_taps(&p, plane, h + last, &ring[at_], &ordinal[at_], mask, k, &nans)
+            named_level(&p, p.taps, plane, h + last, &ring[at_], &ordinal[at_], mask, k, &nans)
             best, named = ring[place], ordinal[place]
             at_ = place
             for j in range(1, taps):

@@ -135,7 +135,6 @@ cdef inline void stride_down(const Job* job, const Tile* t, const Strip* given, 
     cdef Vec k[KEPT]
     copy_constants(k, all_)
     nans, least = k[NANS], k[LEAST]
-    p.divided_for = -1
     for j in range(stride):
         part[j] = vec_part(&p, i * stride - job.axis[2].padding + j * lanes_of(k), &mask[j], k)
     for d in range(t.d0, t.d1):

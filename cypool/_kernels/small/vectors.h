@@ -281,7 +281,7 @@ CYPOOL_ADD_CHOSEN(Doubles, N8)
 
 /* ------------------------------------------------------------------ ordinals beside maxima, as integers in the lanes */
 
-/* CYPOOL_TAKE: y and o become x and t where x is larger. CYPOOL_NARROW: a part's ordinals as bytes. */
+/* take: y and o become x and t where x is larger. store_ordinals: the first ones, as bytes. */
 #if VB == 64
 #define CYPOOL_TAKE(T, n, kind, whole_kind, register_) \
 INLINE void T##_take(T *y, T *o, const T *x, const T *t) { \
@@ -311,7 +311,7 @@ INLINE void T##_store_ordinals(char *p, const T *o, int first) { \
     char all[BLOCK]; \
     EACH_PART { T##_bytes narrow = __builtin_convertvector((T##_bits) o->v[part], T##_bytes); \
                 memcpy(all + part * n, &narrow, n); } \
-    if (first == PARTS * n) memcpy(p, all, PARTS * n); else memcpy(p, all, first); }
+    memcpy(p, all, first); }
 CYPOOL_TAKE(Floats, N4)
 CYPOOL_TAKE(Doubles, N8)
 #endif
