@@ -250,7 +250,7 @@ def _plan(kernels: ModuleType, windows: Windows, lead: int, apart: bool, divide:
     # what a gradient's elements are divided by, if it is one number, may divide their sums, unless those are more
     source = forward is not None and not (isinstance(divisor, int) and all(axis.phases == 1 for axis in axes))
     return kernels.Plan([_axis_fields(axis, reduction != "sum") for axis in axes], divisor, source,
-                        windows.whole and forward is None, (plane_d, width), roles, codes,
+                        apart and windows.whole and forward is None, (plane_d, width), roles, codes,
                         POLICIES[_policy(reduction, codes[3])], reduction.endswith("min"), nan)
 
 
@@ -308,6 +308,31 @@ def reduce_windows(x: np.ndarray, y: np.ndarray, windows: Windows, reduction: st
     """Reduce the windows of x, which has a batch axis, into y: see `Pooling`."""
     Pooling(x.shape, x.dtype, y.shape, y.dtype, windows, reduction, last, divide=divide, forward=forward,
             nan=nan)(x, y, None, False, num_threads)
+
+
+def _sum_plan(x: np.ndarray, y: np.ndarray, windows: Windows, last: bool, divide: Divide, element: int) -> Any:
+    """The plan of sums that are computed in an element type, whatever x and y hold."""
+    ndim = x.ndim - 2
+    return _plan(_kernels, windows, _lead(x.shape, last, ndim, False), False, divide, None, _roles(last, ndim, False),
+                 (storage(x.dtype), not x.dtype.isnative, storage(y.dtype), element), "sum", 0)
+
+
+def pool_mean(kinds: tuple[Any, ...], x: np.ndarray, z: np.ndarray | None, y: np.ndarray, s: np.ndarray | None,
+              t: np.ndarray | None, windows: Windows, *, last: bool, counted: bool, wide: bool,
+              num_threads: int | None = None) -> bool:
+    """The means of x's windows into y, and their sums into s and t; False if windows are off the scale. x, and the
+    logits z, are C-contiguous, with a batch axis; counted: sums are divided by the number of elements; wide: computed
+    in float64. See `cypool/means.py`."""
+    plan = _sum_plan(x, y, windows, last, "valid" if counted else None, F64 if wide else F32)
+    return bool(_kernels.pool_mean(plan, kinds, x, z, y, s, t, threads_for(x.size, num_threads)))
+
+
+def spread_mean(kinds: tuple[Any, ...], a: np.ndarray, b: np.ndarray | None, x: np.ndarray, z: np.ndarray | None,
+                y: np.ndarray, for_z: np.ndarray | None, windows: Windows, *, last: bool, wide: bool,
+                num_threads: int | None = None) -> None:
+    """The gradients of means, of x into y and of z into for_z, from sums of a and b over the adjoint windows."""
+    plan = _sum_plan(a, y, windows, last, None, F64 if wide else F32)
+    _kernels.spread_mean(plan, kinds, a, b, x, z, y, for_z, threads_for(y.size, num_threads))
 
 
 def add_chosen(grad: np.ndarray, index: np.ndarray | None, out: np.ndarray, windows: Windows | None, *, last: bool,

@@ -21,13 +21,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cypool import fused
+from cypool.fused import ON_SCALE, Fused, Kinds
+from cypool.fused import Sums as FusedSums
 from cypool.pieces import Array, Piece, backward_pieces, each, forward_pieces, largest, real_of, shared, total
 from cypool.windowed import taps
 from cypool.windows import Windows, taps_of, trimmed
 
-#: Where sums are on scale: every term that matters then has all its bits. And values that may be too small to weigh.
-ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60, 2.0**-40),
-            np.dtype(np.float64): (2.0**-450, 2.0**450, 2.0**-300)}
 #: Windows of a piece that may be taken one by one, of all, before another scale is tried; and scales at most.
 FEW = 1 / 64
 SCALES = 32
@@ -53,6 +53,10 @@ class Mean:
     uses_count: ClassVar[bool] = False
     #: Computed in float64, whatever the array's type.
     wide: ClassVar[bool] = False
+
+    def kinds(self, p: Any, learned: bool = False) -> Kinds | None:
+        """What the compiled loops are told, None if they do not have it; learned: t is that of the parameter."""
+        return None
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return x
@@ -203,8 +207,21 @@ class Job:
 
     @property
     def real(self) -> np.dtype[Any]:
-        """What it is computed in first."""
+        """What NumPy computes it in first."""
         return np.dtype(np.float64) if self.mean.wide else real_of(*(a for a in (self.x, self.z) if a is not None))
+
+    def fused(self, piece: Piece, learned: bool = False) -> Fused | None:
+        """A piece for the compiled loops, None if it is not for them; learned: t is the parameter's."""
+        if np.ndim(self.p) or self.omit or self.missing is not None or self.z is not None and (
+                self.z.shape != self.x.shape):
+            return None
+        reach, kinds = self.x.shape[-1] if piece.last else 1, self.mean.kinds(self.p, learned)
+        for axis in piece.windows.axes:
+            reach *= min(axis.extent, axis.size)
+        if kinds is None or reach > fused.REACH:
+            return None
+        x, z = (None if a is None else np.ascontiguousarray(piece.cut(a, piece.inputs)) for a in (self.x, self.z))
+        return Fused(kinds, piece, x, z, self.mean.uses_count)              # type: ignore[arg-type]
 
 
 @dataclass
@@ -236,6 +253,10 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
         return None if a is None else np.ascontiguousarray(piece.cut(a, piece.inputs), dtype)
 
     mean, windows, last = job.mean, piece.windows, piece.last
+    loops = job.fused(piece, values) if unit is None else None
+    if loops is not None:
+        made, x, z = loops.sums(values, threads), part(job.x, loops.real), part(job.z, loops.real)
+        return Sums(x, z, job.p, None, None, mean.weights(x, z, job.p) if keep else x, made.s, made.t, None, made.y)
     x, z, missing = part(job.x, real), part(job.z, real), part(job.missing, bool)
     if job.omit:
         missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
@@ -410,6 +431,9 @@ def row_sums(job: Job, x: Array, z: Any, p: Any, valid: Array) -> Row:
 def forward(job: Job, y: Array, num_threads: int | None) -> None:
     """The results of a call, into y."""
     def work(piece: Piece, threads: int | None) -> None:
+        loops = job.fused(piece)
+        if loops is not None and loops.results(piece.cut(y, piece.outputs), threads):
+            return
         found = find(job, piece, job.mean.uses_t, False, threads)
         if found.left is not None:
             for at, _, _, row in each_row(job, piece, found.sums, found.left):
@@ -448,6 +472,11 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
     """The gradients of a piece's inner elements into `outs`, its part of the parameter's, and of logits with one
     channel: where along the first spatial axis, and what to add."""
     mean, last = job.mean, piece.last
+    loops = job.fused(piece, values)
+    if loops is not None:
+        on_one = loops.sums(values, threads)
+        if on_one.on_scale:
+            return fused_backward(job, loops, on_one, grad, outs, learned, threads), None
     found = find(job, piece, values, True, threads)
     sums = found.sums
     d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
@@ -475,6 +504,23 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
         else:                                       # one channel for all: other pieces have a part in it
             shared_z = along, inner.sum(axis=-1 if last else 1, keepdims=True)
     return gathered(piece.along(made, piece.starting), job.p, last) if learned else None, shared_z
+
+
+def fused_backward(job: Job, loops: Fused, made: FusedSums, grad: Array, outs: tuple[Array, ...], learned: bool,
+                   threads: int | None) -> Any:
+    """The gradients of a piece all of whose windows are on scale; gives back its part of the parameter's."""
+    piece = loops.piece
+    low, d = piece.inputs.start + piece.inner.start, piece.cut(grad, piece.outputs).astype(made.s.dtype)
+    targets = [piece.cut(out, slice(low, low + piece.inner.stop - piece.inner.start)) for out in outs]
+    backs = [target if target.shape == loops.x.shape else np.empty(loops.x.shape, target.dtype) for target in targets]
+    loops.gradients(made, d, backs, threads)
+    for target, back in zip(targets, backs, strict=True):
+        if back is not target:
+            target[...] = piece.along(back, piece.inner)
+    if made.t is None or not learned:
+        return None
+    parts = np.broadcast_to(job.mean.parameter(d, made.s, made.t, made.y, job.p), d.shape)
+    return gathered(piece.along(parts, piece.starting), job.p, piece.last)
 
 
 def scale_gradients(job: Job, piece: Piece, sums: Sums, d: Array, good: Array | None, learned: bool,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import arguments, dispatch, means
+from cypool import arguments, dispatch, fused, means
 from cypool.adaptive import dimension, whole_window
 from cypool.calls import Operands, learned, operands
 from cypool.dimensions import dimensions, plain
@@ -17,6 +17,9 @@ from cypool.windowed import Array, Fit, Format, IntOrInts, NanPolicy, Padding, f
 
 class Lp(means.Power):
     """``(sum of |x| ** p) ** (1 / p)``."""
+
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        return fused.Kinds(fused.SIZES, fused.NOTHING, fused.ROOT, fused.OF_POWERS, p) if p in fused.POWERS else None
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return means.inverse_where_negative(np.abs(x), p)
@@ -66,6 +69,12 @@ class GeM(means.Power):
     def __init__(self, eps: float) -> None:
         self.eps = eps
 
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        if p not in fused.POWERS:
+            return None
+        value = fused.LOGARITHMS if learned else fused.NOTHING
+        return fused.Kinds(fused.CLAMPED, value, fused.ROOT, fused.OF_CLAMPED, p, eps=self.eps)
+
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return means.inverse_where_negative(means.at_least(x, self.eps), p)
 
@@ -93,6 +102,10 @@ class LogSumExp(means.Exponential):
 
     wide = True
     uses_count = True
+
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        value = fused.ELEMENTS if learned else fused.LESS_ONE
+        return fused.Kinds(fused.EXPONENTIALS, value, fused.LOGARITHM, fused.OF_WEIGHTS, factor=p)
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return np.asarray(x * p)

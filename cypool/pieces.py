@@ -23,8 +23,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-#: Elements of a piece: one MiB of float32. Smaller ones spend their time between the operations.
-PIECE = 1 << 18
+#: Elements of a piece: two MiB of float32. Smaller ones spend their time between the operations.
+PIECE = 1 << 19
 
 
 @cache

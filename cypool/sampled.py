@@ -11,7 +11,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import arguments, means
+from cypool import arguments, fused, means
 from cypool.calls import Operands, operands
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling
@@ -25,6 +25,9 @@ from cypool.windows import trimmed
 
 class Activation(means.Ratio, means.Power):
     """The average with the elements themselves as weights: what a draw gives in the long run."""
+
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        return fused.Kinds(fused.SIZES, fused.ELEMENTS, fused.RATIO, fused.OF_SQUARES)
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Any, by_y: Any) -> tuple[Array, ...]:
         back = 2 * w * by_s() - by_y() * (1 if unit is None else 1 / unit)

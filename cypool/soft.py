@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import arguments, means
+from cypool import arguments, fused, means
 from cypool.calls import Operands, cast, operands
 from cypool.dimensions import dimensions, plain
 from cypool.norms import run, run_backward, whole
@@ -21,6 +21,10 @@ class Soft(means.Ratio, means.Exponential):
 
     def __init__(self, weights_only: bool = False) -> None:
         self.weights_only = weights_only
+
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        slope = fused.OF_WEIGHTS if self.weights_only else fused.OF_SOFT
+        return fused.Kinds(fused.EXPONENTIALS, fused.ELEMENTS, fused.RATIO, slope)
 
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
@@ -36,6 +40,9 @@ class Soft(means.Ratio, means.Exponential):
 
 class Attention(means.Ratio, means.Exponential):
     """The average with weights ``exp(z)``."""
+
+    def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        return fused.Kinds(fused.OF_LOGITS, fused.ELEMENTS, fused.RATIO, fused.OF_ATTENTION)
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return z                                                              # type: ignore[no-any-return]

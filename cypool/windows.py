@@ -231,6 +231,12 @@ def adjoint(windows: Windows) -> Windows:
 
 
 @lru_cache(maxsize=1024)
+def adjoint_in_full(windows: Windows) -> Windows:
+    """The same for gradients that were repeated along such axes beforehand."""
+    return Windows(tuple(batch(axis.size) if axis.whole else axis.adjoint() for axis in windows.axes))
+
+
+@lru_cache(maxsize=1024)
 def band(windows: Windows, begin: int, end: int) -> tuple[int, int, Windows]:
     """The windows `begin` to `end` along the first axis: which elements they read there, and the windows of these.
 

@@ -32,3 +32,24 @@ def scatter(
     used: bool,
     threads: int,
 ) -> bool: ...
+def pool_mean(
+    plan: Plan,
+    kinds: tuple[Any, ...],
+    x: NDArray[np.floating[Any]],
+    z: NDArray[np.floating[Any]] | None,
+    y: NDArray[np.floating[Any]],
+    s: NDArray[np.floating[Any]] | None,
+    t: NDArray[np.floating[Any]] | None,
+    threads: int,
+) -> bool: ...
+def spread_mean(
+    plan: Plan,
+    kinds: tuple[Any, ...],
+    a: NDArray[np.floating[Any]],
+    b: NDArray[np.floating[Any]] | None,
+    x: NDArray[np.floating[Any]],
+    z: NDArray[np.floating[Any]] | None,
+    y: NDArray[np.floating[Any]],
+    for_z: NDArray[np.floating[Any]] | None,
+    threads: int,
+) -> None: ...

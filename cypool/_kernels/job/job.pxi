@@ -46,6 +46,9 @@ cdef struct Array:
     bint streamed           # rows are written past the caches
 
 
+cdef struct Mean            # means/rows.pxi
+
+
 cdef enum Way:              # how the windows along a row are reduced
     GROUPED                 # tap by tap, those at the ends apart from those that reach over no end
     PICKED                  # narrow windows from a table: from all windows of their size, those that are wanted
@@ -76,6 +79,7 @@ cdef struct Job:
     uint64_t flip_bits      # and of integers, which these bits turn over
     const char* x_low       # where x begins and ends
     const char* x_high
+    const Mean* mean        # what weights are, or NULL
     const Job* blind        # the same for tiles that need no care (NaN, -0.0), or NULL
     bint turned             # numbers are turned over as they are loaded, and back: see `turn_over`
     bint as_signed, falling
@@ -104,6 +108,7 @@ cdef struct Job:
 
 cdef enum:
     BUFFERS = 4
+    MORE_BUFFERS = 5        # for means: see means/tiles.pxi
     SPARE = 9 * VECTOR      # bytes behind each: rows are worked in whole vectors, and the first may be moved by one
     STREAM = 1 << 26        # bytes of input and output together from which on the caches hold neither
     REUSED = 1 << 25        # bytes below which malloc hands out used memory again; above, new pages
@@ -118,8 +123,8 @@ cdef enum:
 
 
 cdef struct Scratch:
-    char* value[BUFFERS]
-    char* tap[BUFFERS]
+    char* value[BUFFERS + MORE_BUFFERS]
+    char* tap[BUFFERS + MORE_BUFFERS]
     char* raw
     double* counts          # taps counted along w, as last computed for windows first..last
     Py_ssize_t counts_first, counts_last

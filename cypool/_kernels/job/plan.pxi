@@ -88,32 +88,17 @@ cdef class Plan:
         """
         cdef Job job = self.job
         cdef Job blind
-        cdef Py_ssize_t dims[6]
-        cdef int i
         cdef char tag = 0
         if cnp.PyArray_SIZE(y) == 0:
             return
         job.policy = &tag
-        for i in range(6):
-            dims[i] = 1
-        for i in range(cnp.PyArray_NDIM(x)):
-            dims[self.role[i]] = cnp.PyArray_DIM(x, i)
-        job.a, job.b, job.inner = dims[0], dims[1], dims[5]
-        describe(&job.x, x, self.role, self.from_code, self.swapped)
-        describe(&job.y, y, self.role, self.to_code, False)
-        bounds(x, &job.x_low, &job.x_high)
+        self.describe_both(&job, x, y)
         if index is not None:
             job.index = <char*> cnp.PyArray_DATA(<cnp.ndarray> index)
             job.index_width = <int> cnp.PyArray_ITEMSIZE(<cnp.ndarray> index)
             if self.offsets is not None:
                 job.offset = &self.offsets[0]
-        merge_axes(&job)
-        for i in range(3):
-            job.axis[i].rolls = rolls(&job, i)
-        job.channels = job.inner
-        choose_small(&job, self.element, self.reduction == SUM)
-        if job.small == NULL:
-            deal_out_channels(&job)
+        self.choose_way(&job)
         job.x.direct = (usable(&job, &job.x, self.element, job.axis[2].size) and job.nan == 0
                         and not job.divide_source and not job.turned)
         job.y.direct = (usable(&job, &job.y, self.element, job.axis[2].out)
@@ -130,6 +115,33 @@ cdef class Plan:
             job.blind = &blind
         with nogil:
             run_job(&job, threads)
+
+    cdef void describe_both(self, Job* job, cnp.ndarray x, cnp.ndarray y) noexcept:
+        """Where the arrays are."""
+        cdef Py_ssize_t dims[6]
+        cdef int i
+        for i in range(6):
+            dims[i] = 1
+        for i in range(cnp.PyArray_NDIM(x)):
+            dims[self.role[i]] = cnp.PyArray_DIM(x, i)
+        job.a, job.b, job.inner = dims[0], dims[1], dims[5]
+        describe(&job.x, x, self.role, self.from_code, self.swapped)
+        describe(&job.y, y, self.role, self.to_code, False)
+        bounds(x, &job.x_low, &job.x_high)
+
+    cdef void choose_way(self, Job* job) noexcept:
+        """Which axes are one, and which loops there are for the windows."""
+        cdef int i
+        merge_axes(job)
+        job.divided = job.divided and job.mean == NULL
+        for i in range(3):
+            job.axis[i].rolls = rolls(job, i)
+        job.channels = job.inner
+        choose_small(job, self.element, self.reduction == SUM)
+        if job.mean != NULL:
+            job.small_apart = True
+        elif job.small == NULL:
+            deal_out_channels(job)
 
 
 cdef bint past_caches(cnp.ndarray x, cnp.ndarray y, bint used) noexcept:

@@ -28,6 +28,8 @@ cdef Py_ssize_t elements(const Job* job, Py_ssize_t d, Py_ssize_t h, Py_ssize_t 
         columns = min(columns, job.axis[2].size)    # else windows are at most a few times the input
     elif job.way == PHASED:
         columns += job.axis[2].kernel / job.axis[2].phases
+    if job.mean != NULL and w == job.axis[2].out:
+        columns = max(columns, job.axis[2].size)
     columns = rounded(max(columns, w) * job.inner * job.rows.size) / job.rows.size + job.axis[2].stride + job.inner
     if job.way == PHASED:
         columns *= 2                                # of both sorts
@@ -136,13 +138,19 @@ cdef void choose_tiles(Job* job, int threads) noexcept nogil:
         job.count_room = max(job.count_room, axis[2].out * job.inner + VECTOR)
     job.by_room = max(d, min(reached(&axis[0], d), axis[0].size)) * max(h, min(reached(&axis[1], h), axis[1].size))
     job.raw_room = job.count_room * max(job.x.size, job.y.size)
+    if job.mean != NULL:
+        job.raw_room = max(job.raw_room, job.room * <Py_ssize_t> sizeof(double))
     if not job.x.direct:                            # the rows of a plane may be loaded at once
         job.raw_room = max(job.raw_room,
                            job.x.size * job.inner * axis[2].size * min(reached(&axis[1], h), axis[1].size))
 
 
+cdef inline int buffers(const Job* job) noexcept nogil:
+    return BUFFERS + MORE_BUFFERS if job.mean != NULL else BUFFERS
+
+
 cdef size_t scratch_size(const Job* job) noexcept nogil:
-    return (BUFFERS * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size + SPARE)
+    return (buffers(job) * (2 if job.rows.taps else 1) * rounded(job.room * job.rows.size + SPARE)
             + rounded(job.raw_room) + rounded((job.count_room + VECTOR) * sizeof(double))
             + rounded(job.by_room * sizeof(double)) + VECTOR)
 
@@ -151,7 +159,7 @@ cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
     cdef int i
     cdef size_t bytes = rounded(job.room * job.rows.size + SPARE)
     memory = <char*> rounded(<size_t> memory)
-    for i in range(BUFFERS):
+    for i in range(buffers(job)):
         s.value[i] = memory
         memory += bytes
         s.tap[i] = NULL
@@ -164,12 +172,38 @@ cdef void lay_out(Scratch* s, const Job* job, char* memory) noexcept nogil:
     s.by = <double*> (<char*> s.counts + rounded((job.count_room + VECTOR) * sizeof(double)))
 
 
+cdef void reduce_tile(const Job* job, Scratch* s, const Tile* t, Block block) noexcept nogil:
+    """A tile whose elements are in a block."""
+    cdef Py_ssize_t columns = t.in_w1 - t.in_w
+    cdef Grid g
+    if job.small != NULL and job.small_apart and pool_apart(job, s, t, block):
+        return
+    if block.buffer < 0 and (job.far or job.blind == NULL and (job.axis[0].rolls or job.axis[1].rolls)):
+        touch_rows(job, t, block)
+    if job.blind != NULL:
+        g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
+        if not job.rows.needs_care(block.value, job.turned, &g):
+            job = job.blind
+    block = reduce_depth(job, s, t, block)
+    block = reduce_height(job, s, t, block)
+    if job.way == GROUPED:
+        reduce_grouped(job, s, t, block)
+    elif job.way == PICKED:
+        reduce_picked(job, s, t, block)
+    elif job.way == PHASED:
+        reduce_phased(job, s, t, block)
+    elif job.way == ROLLED:
+        reduce_rolled(job, s, t, block)
+    elif job.way == SLIDE:
+        slide_rows(job, s, t, block)
+    else:
+        reduce_padded(job, s, t, block)
+
+
 cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil:
     cdef Tile t
-    cdef Block block
     cdef const Axis* axis = &job.axis[2]
     cdef Py_ssize_t origin, columns, whole, rest = index
-    cdef Grid g
     t.w0 = (rest % job.tiles_w) * job.tile_w
     rest /= job.tiles_w
     t.h0 = (rest % job.tiles_h) * job.tile_h
@@ -207,29 +241,10 @@ cdef void pool_tile(const Job* job, Scratch* s, Py_ssize_t index) noexcept nogil
     if (job.inner == 1 and job.way == PADDED and (t.h1 - t.h0) * (t.d1 - t.d0) > 1
             and t.pitch != (t.w1 - t.w0) * axis.stride):                # those that join are one long row
         t.pitch = rounded(t.pitch * job.rows.size) / job.rows.size
-    block = source_block(job, s, &t)
-    if job.small != NULL and job.small_apart and pool_apart(job, s, &t, block):
+    if job.mean != NULL:
+        job.mean.pool(job, s, &t)
         return
-    if block.buffer < 0 and (job.far or job.blind == NULL and (job.axis[0].rolls or job.axis[1].rolls)):
-        touch_rows(job, &t, block)
-    if job.blind != NULL:
-        g = grid_of(columns * job.inner, t.in_h1 - t.in_h, block.row, 0, t.in_d1 - t.in_d, block.plane, 0, 0, 0)
-        if not job.rows.needs_care(block.value, job.turned, &g):
-            job = job.blind
-    block = reduce_depth(job, s, &t, block)
-    block = reduce_height(job, s, &t, block)
-    if job.way == GROUPED:
-        reduce_grouped(job, s, &t, block)
-    elif job.way == PICKED:
-        reduce_picked(job, s, &t, block)
-    elif job.way == PHASED:
-        reduce_phased(job, s, &t, block)
-    elif job.way == ROLLED:
-        reduce_rolled(job, s, &t, block)
-    elif job.way == SLIDE:
-        slide_rows(job, s, &t, block)
-    else:
-        reduce_padded(job, s, &t, block)
+    reduce_tile(job, s, &t, source_block(job, s, &t))
 
 
 cdef void pool_share(const Job* job, char* memory, size_t each, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:

@@ -119,7 +119,8 @@ cdef bint pool_apart(const Job* job, Scratch* s, const Tile* t, Block x) noexcep
     cdef Py_ssize_t size = job.rows.size
     near.x.d, near.x.h, near.x.a, near.x.b = x.plane * size, x.row * size, 0, 0
     near.x.data = x.value - t.in_d * near.x.d - t.in_h * near.x.h - t.in_w * job.inner * size
-    near.x_low, near.x_high = x.value, x.value + job.room * size + SPARE
+    if x.buffer >= 0:
+        near.x_low, near.x_high = x.value, x.value + job.room * size + SPARE
     y.row = (t.w1 - t.w0) * job.inner
     y.plane = (t.h1 - t.h0) * y.row
     near.y.d, near.y.h, near.y.a, near.y.b, near.y.size = y.plane * size, y.row * size, 0, 0, size
