@@ -9,6 +9,9 @@ cdef inline bint rolls_along(const Job* job) noexcept nogil:
 
 cdef bint pool_small(const Job* job, Scratch* s, const Tile* t, Vec* tag, Folding* r) noexcept nogil:
     """A tile of small windows; false if it must be done again by the passes."""
+    if Folding is Sum:
+        if job.axis[2].phases == 2:
+            return spread_pairs(job, s, t, tag, r)
     if rolls_along(job):
         return rolled_channels(job, s, t, tag, r)
     if job.inner > 1:
@@ -49,12 +52,26 @@ cdef inline Py_ssize_t vector_lanes(const Job* job) noexcept nogil:
     return sizeof(Floats) / job.rows.size
 
 
+cdef inline bint is_spread(const Job* job) noexcept nogil:
+    """Whether results along a row take turns, two by two, and are sums of few numbers."""
+    cdef Py_ssize_t rows = 1
+    cdef int i
+    for i in range(3):
+        if (job.axis[i].first != NULL or job.axis[i].phases > 2 or job.axis[i].kernel > 4 * job.axis[i].phases
+                or job.axis[i].dilation > 1):
+            return False
+        rows *= ceil_div(job.axis[i].kernel, job.axis[i].phases)
+    return job.inner == 1 and job.axis[2].phases == 2 and rows <= 16
+
+
 cdef bint is_small(const Job* job, bint adds) noexcept nogil:
     """Whether the windows of a call are for the loops of small windows: where these are faster. No result depends on
     it: sums are those of the passes, depth first, then height, then width."""
     cdef const Axis* axis = job.axis
     cdef Py_ssize_t taps = axis[0].kernel * axis[1].kernel * axis[2].kernel
     cdef int i
+    if axis[2].phases > 1:
+        return adds and is_spread(job)
     for i in range(3):
         if axis[i].first != NULL or axis[i].phases > 1 or axis[i].kernel > MOST_TAPS:
             return False
@@ -121,13 +138,16 @@ cdef bint pool_apart(const Job* job, Scratch* s, const Tile* t, Block x) noexcep
     near.x.data = x.value - t.in_d * near.x.d - t.in_h * near.x.h - t.in_w * job.inner * size
     if x.buffer >= 0:
         near.x_low, near.x_high = x.value, x.value + job.room * size + SPARE
-    y.row = (t.w1 - t.w0) * job.inner
-    y.plane = (t.h1 - t.h0) * y.row
-    near.y.d, near.y.h, near.y.a, near.y.b, near.y.size = y.plane * size, y.row * size, 0, 0, size
-    near.y.data = y.value - t.d0 * near.y.d - t.h0 * near.y.h - t.w0 * job.inner * size
+    if not job.y.direct:
+        y.row = (t.w1 - t.w0) * job.inner
+        y.plane = (t.h1 - t.h0) * y.row
+        near.y.d, near.y.h, near.y.a, near.y.b, near.y.size = y.plane * size, y.row * size, 0, 0, size
+        near.y.data = y.value - t.d0 * near.y.d - t.h0 * near.y.h - t.w0 * job.inner * size
     near.y.streamed = near.fetched = False
     set_flips(&near, False, False)                  # they were turned over as they were loaded
     if not job.small(&near, s, t, NULL, NULL):
         return False
+    if job.y.direct:
+        return True
     write_rows(job, s, t, y)
     return True

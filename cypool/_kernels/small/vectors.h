@@ -53,6 +53,19 @@
 #define S16(i, d) S8(i, d), S8((i) + 8 * (d), d)
 #define S32(i, d) S16(i, d), S16((i) + 16 * (d), d)
 #define S64(i, d) S32(i, d), S32((i) + 32 * (d), d)
+#define Z1(i, n) (i), (i) + (n)
+#define Z2(i, n) Z1(i, n), Z1((i) + 1, n)
+#define Z4(i, n) Z2(i, n), Z2((i) + 2, n)
+#define Z8(i, n) Z4(i, n), Z4((i) + 4, n)
+#define Z16(i, n) Z8(i, n), Z8((i) + 8, n)
+#define Z32(i, n) Z16(i, n), Z16((i) + 16, n)
+#define HALF_2 1
+#define HALF_4 2
+#define HALF_8 4
+#define HALF_16 8
+#define HALF_32 16
+#define HALF_64 32
+#define TURNS(n, first) CAT(Z, CAT(HALF_, n))(first, n)         /* n lanes of two vectors in turn, from `first` on */
 #define SERIES(n, first, step) CAT(S, n)(first, step)           /* n lanes from `first` on, `step` apart */
 
 
@@ -113,6 +126,11 @@ INLINE void T##_halve(T *y, T *z, const T *a, const T *b) {     /* y, z = lanes 
     EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
     EACH_PART { y->v[part] = T##_evens(all[2 * part], all[2 * part + 1]); \
                 z->v[part] = T##_odds(all[2 * part], all[2 * part + 1]); } } \
+INLINE void T##_zip(T *y, T *z, const T *a, const T *b) {       /* y, z in a row = a and b in turn */ \
+    T##_part all[2 * PARTS]; \
+    EACH_PART { all[2 * part] = SHUFFLE(a->v[part], b->v[part], T##_whole, TURNS(n, 0)); \
+                all[2 * part + 1] = SHUFFLE(a->v[part], b->v[part], T##_whole, TURNS(n, n / 2)); } \
+    EACH_PART { y->v[part] = all[part]; z->v[part] = all[PARTS + part]; } } \
 INLINE void T##_shifted(T *y, const T *a, const T *b, int by) {  /* lanes `by`.. of a and b in a row */ \
     T##_part all[2 * PARTS]; \
     EACH_PART { all[part] = a->v[part]; all[PARTS + part] = b->v[part]; } \
@@ -356,6 +374,7 @@ CYPOOL_BITS(Doubles)
 #define v_has_nan(y) CYPOOL_OF(y, has_nan)(y)
 #define v_has_negative_zero(y) CYPOOL_OF(y, has_negative_zero)(y)
 #define v_halve(y, z, a, b) CYPOOL_OF(y, halve)(y, z, a, b)
+#define v_zip(y, z, a, b) CYPOOL_OF(y, zip)(y, z, a, b)
 #define v_add_chosen(y, p, o, tap) CYPOOL_REAL(y, add_chosen)(y, p, o, tap)
 #define CYPOOL_REAL(y, op) _Generic(*(y), Floats: Floats_##op, Doubles: Doubles_##op)
 #define v_take(y, o, x, t) CYPOOL_REAL(y, take)(y, o, x, t)

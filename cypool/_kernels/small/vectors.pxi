@@ -32,6 +32,7 @@ cdef extern from "small/vectors.h" nogil:
     bint v_has_nan(...)                             # (x)
     bint v_has_negative_zero(...)
     void v_halve(...)                               # (y, z, a, b): lanes 0, 2, ... and 1, 3, ... of a and b in a row
+    void v_zip(...)                                 # (y, z, a, b): y and z in a row are a and b in turn
     void v_take(...)                                # (y, o, x, t): y, o = x, t where x is larger
     bint v_equal(...)                               # (y, x, first): whether some of so many lanes are equal
     void v_store_ordinals(...)                      # (p, o, first): so many lanes, integers, as bytes
