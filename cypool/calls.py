@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cypool import arguments
+from cypool.pieces import planes
 from cypool.windowed import Array, Fit
 from cypool.windows import Windows
 
@@ -77,9 +78,37 @@ class Operands:
         result = arguments.out_array(out, self.given, arguments.native(self.x.dtype), self.x, *inputs)
         return result, result.reshape(self.x.shape)
 
+    def parts(self) -> list[Part]:
+        """The call cut into planes that a cache holds: what they are follows from the shape alone."""
+        return [Part(self, batch, channels) for batch, channels in planes(self.x.shape, self.last)]
+
     def per_channel(self, values: Array) -> Array:
         """Numbers for every channel, ready to broadcast to x."""
         return values.reshape((1,) * (self.ndim + 1) + (-1,) if self.last else (1, -1) + (1,) * self.ndim)
+
+
+@dataclass
+class Part:
+    """Some planes of a call."""
+
+    whole: Operands
+    batch: slice
+    channels: slice
+
+    def cut(self, a: Array) -> Array:
+        """The planes of an array; where that has one for all, that one."""
+        batch = self.batch if a.shape[0] > 1 else slice(None)
+        channels = self.channels if a.shape[-1 if self.whole.last else 1] > 1 else slice(None)
+        return a[batch, ..., channels] if self.whole.last else a[batch, channels]
+
+    def weights(self, w: Array) -> Array:
+        """Weights of a window, or of each channel's."""
+        return w if w.ndim == self.whole.ndim else w[self.channels]
+
+    def call(self, threads: int | None) -> Operands:
+        x = self.cut(self.whole.x)
+        full = arguments.with_spatial(x.shape, self.whole.windows.shape, self.whole.last)
+        return replace(self.whole, x=x, given=x.shape, full=full, threads=threads)
 
 
 def operands(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",

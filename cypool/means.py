@@ -273,8 +273,29 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
     t = None
     if values:
         v = mean.value(x)
-        t = total(np.multiply(w, v, out=None if keep or w.shape != v.shape or w is x else w), windows, last, threads)
+        t = contracted(v, w, last) if windows.whole and w.shape != v.shape else total(np.multiply(w, v, out=None if keep or w.shape != v.shape or w is x else w), windows, last, threads)
     return Sums(x, z, p, missing, unit, w, s, t, count, mean.result(s, t, count, unit, p))
+
+
+def contracted(x: Array, w: Array, last: bool) -> Array:
+    """The sum over all positions of x times weights that channels share, some positions at a time."""
+    n, c, ones = x.shape[0], x.shape[-1 if last else 1], (1,) * (x.ndim - 2)
+    weights, positions = w.reshape(n, -1), math.prod(w.shape[1:])
+    values = x.reshape(n, positions, c) if last else x.reshape(n, c, positions)
+    result = np.zeros((n, c), np.float64 if positions > ROW else x.dtype)
+    for i in range(0, positions, ROW):
+        part = slice(i, i + ROW)
+        result += np.einsum("nsc,ns->nc" if last else "ncs,ns->nc", values[:, part] if last else values[:, :, part],
+                            weights[:, part])
+    return result.astype(x.dtype).reshape(n, *ones, c) if last else result.astype(x.dtype).reshape(n, c, *ones)
+
+
+def contracted_channels(x: Array, a: Array, last: bool) -> Array:
+    """The sum over all channels of x times a number for each plane."""
+    n, c = x.shape[0], x.shape[-1 if last else 1]
+    if last:
+        return np.einsum("nsc,nc->ns", x.reshape(n, -1, c), a.reshape(n, c)).reshape(*x.shape[:-1], 1)
+    return np.einsum("ncs,nc->ns", x.reshape(n, c, -1), a.reshape(n, c)).reshape(n, 1, *x.shape[2:])
 
 
 def scale_of(mean: Mean, x: Array, z: Array | None, p: Any, missing: Array | None) -> Array:
@@ -502,7 +523,9 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
         if out.shape == job.x.shape:
             piece.cut(out, along)[...] = inner
         else:                                       # one channel for all: other pieces have a part in it
-            shared_z = along, inner.sum(axis=-1 if last else 1, keepdims=True)
+            channel = -1 if last else 1
+            shared_z = along, piece.along(g, piece.inner) if g.shape[channel] < sums.x.shape[channel] else (
+                inner.sum(axis=channel, keepdims=True))
     return gathered(piece.along(made, piece.starting), job.p, last) if learned else None, shared_z
 
 

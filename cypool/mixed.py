@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, windowed
-from cypool.calls import Operands, cast, learned, operands
+from cypool.calls import Operands, Part, cast, learned, operands
 from cypool.dimensions import dimensions, plain
 from cypool.dispatch import Pooling, add_chosen, reduce_windows
 from cypool.pieces import Piece, each, forward_pieces, real_of
@@ -182,14 +182,21 @@ def _mixed_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, alpha:
     real = real_of(c.x)
     a = cast(np.asarray(proportion(c, alpha)), real)
     result, full = c.grad_out(out, grad)
-    d = grad.astype(real, copy=False)
-    with np.errstate(all="ignore"):
-        parts = both(c, real, indices=True)
+    spatial = tuple(range(1, 1 + ndim) if c.last else range(2, 2 + ndim))
+    made = np.zeros(arguments.with_spatial(c.x.shape, (1,) * ndim, c.last))
+
+    def work(part: Part, threads: int | None) -> None:
+        own, d = part.call(threads), part.cut(grad).astype(real, copy=False)
+        most_part = part.cut(a) if a.ndim else a
+        parts = both(own, real, indices=True)
         assert parts.chosen is not None
-        spread_both(c, full, d * a, d * (1 - a), parts.chosen)
-        by_alpha = d * (parts.most - parts.mean)
-        axes = tuple(i for i in range(by_alpha.ndim) if a.ndim == 0 or a.shape[i] == 1)
-        made = by_alpha.sum(axis=axes, dtype=np.float64)
+        spread_both(own, part.cut(full), d * most_part, d * (1 - most_part), parts.chosen)
+        parts.most -= parts.mean
+        parts.most *= d
+        part.cut(made)[...] = parts.most.sum(axis=spatial, dtype=np.float64, keepdims=True)
+
+    each(work, c.parts(), c.x.size, c.threads)
+    made = made.sum(axis=tuple(i for i in range(made.ndim) if a.ndim == 0 or a.shape[i] == 1))
     return result, learned(made, alpha)
 
 
@@ -279,8 +286,19 @@ random_mixed_pool1d, random_mixed_pool2d, random_mixed_pool3d = dimensions(_rand
 # ---------------------------------------------------------------------------- gated
 
 def sigmoid(z: Array) -> Array:
-    """``1 / (1 + exp(-z))``."""
-    return 1 / (1 + np.exp(-z))
+    """``1 / (1 + exp(-z))``, in place."""
+    np.exp(np.negative(z, out=z), out=z)
+    z += 1
+    return np.divide(1, z, out=z)
+
+
+def added_up(parts: list[Part], made: list[Array], w: Array) -> Array:
+    """The gradient of weights, from those of the parts."""
+    total = np.zeros(w.shape)
+    for part, gradient in zip(parts, made, strict=True):
+        here = part.weights(total)
+        here += gradient
+    return total
 
 
 def _gated_pool(ndim: int, x: ArrayLike, gate_weights: ArrayLike, kernel_size: IntOrInts,
@@ -326,10 +344,17 @@ def _gated_pool(ndim: int, x: ArrayLike, gate_weights: ArrayLike, kernel_size: I
     w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
     real = real_of(c.x, w)
     y, full = c.out(out, w)
-    with np.errstate(all="ignore"):
-        g = sigmoid(correlate(c, w, real, np.empty(c.full, real)))
-        parts = both(c, real)
-        full[...] = g * parts.most + (1 - g) * parts.mean
+
+    def work(part: Part, threads: int | None) -> None:
+        own = part.call(threads)
+        g = sigmoid(correlate(own, part.weights(w), real, np.empty(own.full, real)))
+        parts = both(own, real)
+        parts.most *= g
+        np.subtract(1, g, out=g)
+        parts.mean *= g
+        np.add(parts.most, parts.mean, out=part.cut(full), casting="same_kind")
+
+    each(work, c.parts(), c.x.size, c.threads)
     return y
 
 
@@ -380,14 +405,19 @@ def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_w
     w = tap_weights("gate_weights", gate_weights, c.kernel, c.channels)
     real, grad = real_of(c.x, w), c.grad(grad_output)
     result, full = c.grad_out(out, grad, w)
-    d = grad.astype(real, copy=False)
-    with np.errstate(all="ignore"):
-        g = sigmoid(correlate(c, w, real, np.empty(c.full, real)))
-        parts = both(c, real, indices=True)
+
+    def work(part: Part, threads: int | None) -> Array:
+        own, weights, d = part.call(threads), part.weights(w), part.cut(grad).astype(real, copy=False)
+        g = sigmoid(correlate(own, weights, real, np.empty(own.full, real)))
+        parts = both(own, real, indices=True)
         assert parts.chosen is not None
-        through = np.empty(c.x.shape, real)
-        made = correlate_backward(c, w, d * g * (1 - g) * (parts.most - parts.mean), real, through)
-        spread_both(c, full, d * g, d * (1 - g), parts.chosen, through)
+        through = np.empty(own.x.shape, real)
+        most, mean = d * g, d * (1 - g)
+        made = correlate_backward(own, weights, mean * g * (parts.most - parts.mean), real, through)
+        spread_both(own, part.cut(full), most, mean, parts.chosen, through)
+        return made
+
+    made = added_up(c.parts(), each(work, c.parts(), c.x.size, c.threads), w)
     return result, cast(made, arguments.native(w.dtype))
 
 
@@ -433,6 +463,12 @@ def tree(c: Operands, leaf_weights: Any, gate_weights: Any) -> Tree:
     return Tree(leaves, gates, real_of(c.x, leaves, gates))
 
 
+def of_part(t: Tree, part: Part) -> Tree:
+    """The weights of a part's channels."""
+    leaves, gates = ([part.weights(w) for w in weights] for weights in (t.leaves, t.gates))
+    return Tree(np.stack(leaves), np.stack(gates), t.real)
+
+
 def climb(c: Operands, t: Tree) -> tuple[list[Array], list[Array]]:
     """The value of every node, breadth first, leaves last; and the gate of each that has one."""
     inner = len(t.gates)
@@ -443,7 +479,8 @@ def climb(c: Operands, t: Tree) -> tuple[list[Array], list[Array]]:
     gates = [sigmoid(product(w)) for w in t.gates]
     values: list[Any] = [None] * inner + [product(w) for w in t.leaves]
     for i in reversed(range(inner)):
-        values[i] = gates[i] * values[2 * i + 1] + (1 - gates[i]) * values[2 * i + 2]
+        values[i] = gates[i] * values[2 * i + 1]
+        values[i] += (1 - gates[i]) * values[2 * i + 2]
     return values, gates
 
 
@@ -491,8 +528,11 @@ def _tree_pool(ndim: int, x: ArrayLike, leaf_weights: ArrayLike, gate_weights: A
     c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     t = tree(c, leaf_weights, gate_weights)
     y, full = c.out(out, t.leaves, t.gates)
-    with np.errstate(all="ignore"):
-        full[...] = climb(c, t)[0][0]
+
+    def work(part: Part, threads: int | None) -> None:
+        part.cut(full)[...] = climb(part.call(threads), of_part(t, part))[0][0]
+
+    each(work, c.parts(), c.x.size, c.threads)
     return y
 
 
@@ -542,22 +582,30 @@ def _tree_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, leaf_we
     c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     t, grad = tree(c, leaf_weights, gate_weights), c.grad(grad_output)
     result, full = c.grad_out(out, grad, t.leaves, t.gates)
-    total, part = np.zeros(c.x.shape, t.real), np.empty(c.x.shape, t.real)
-    made_leaves, made_gates = np.empty(t.leaves.shape), np.empty(t.gates.shape)
-    with np.errstate(all="ignore"):
-        values, gates = climb(c, t)
-        d: dict[int, Array] = {0: grad.astype(t.real, copy=False)}
+
+    def work(part: Part, threads: int | None) -> tuple[list[Array], list[Array]]:
+        own, here, leaves, gradients = part.call(threads), of_part(t, part), [], []
+        total, through = np.zeros(own.x.shape, t.real), np.empty(own.x.shape, t.real)
+        values, gates = climb(own, here)
+        down: dict[int, Array] = {0: part.cut(grad).astype(t.real, copy=False)}
         for i in range(len(values)):
-            here = d.pop(i)
+            d = down.pop(i)
             if i < len(gates):
                 g, left, right = gates[i], values[2 * i + 1], values[2 * i + 2]
-                d[2 * i + 1], d[2 * i + 2] = here * g, here * (1 - g)
-                made_gates[i] = correlate_backward(c, t.gates[i], here * g * (1 - g) * (left - right), t.real, part)
+                down[2 * i + 1], down[2 * i + 2] = d * g, d * (1 - g)
+                back = down[2 * i + 2] * g
+                back *= left - right
+                gradients.append(correlate_backward(own, here.gates[i], back, t.real, through))
             else:
-                leaf = i - len(gates)
-                made_leaves[leaf] = correlate_backward(c, t.leaves[leaf], here, t.real, part)
-            total += part
-        full[...] = total
+                leaves.append(correlate_backward(own, here.leaves[i - len(gates)], d, t.real, through))
+            total += through
+        part.cut(full)[...] = total
+        return leaves, gradients
+
+    parts = c.parts()
+    made = each(work, parts, c.x.size, c.threads)
+    made_leaves = np.stack([added_up(parts, [m[0][i] for m in made], w) for i, w in enumerate(t.leaves)])
+    made_gates = np.stack([added_up(parts, [m[1][i] for m in made], w) for i, w in enumerate(t.gates)])
     return (result, cast(made_leaves, arguments.native(t.leaves.dtype)),
             cast(made_gates, arguments.native(t.gates.dtype)))
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,16 +24,6 @@ Result = TypeVar("Result")
 
 #: Elements of a piece: two MiB of float32. Smaller ones spend their time between the operations.
 PIECE = 1 << 19
-
-
-@cache
-def keep_memory() -> None:
-    """Free a block of almost 32 MiB, once, that nobody has touched.
-
-    From then on glibc keeps what pieces free for the pieces that follow. It would hand every MiB back to the system,
-    and touching new pages takes longer than all the arithmetic (backward of SoftPool 69 → 19 ms).
-    """
-    np.empty(31 << 20, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -150,7 +139,7 @@ def _row(shape: tuple[int, ...], batch: slice, channels: slice, last: bool) -> i
 def each(work: Callable[[Part, int | None], Result], pieces: list[Part], elements: int,
          num_threads: int | None) -> list[Result]:
     """The results of all pieces, in order; ``work(piece, threads)`` is told how many threads it may use itself."""
-    keep_memory()
+    dispatch.keep_memory()
 
     def quietly(piece: Part, threads: int | None) -> Result:
         with np.errstate(all="ignore"):             # of this thread

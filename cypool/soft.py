@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,12 @@ class Attention(means.Ratio, means.Exponential):
     def gradients(self, x: Array, w: Array, unit: Any, p: Any, by_s: Callable[[], Array],
                   by_y: Callable[[], Array]) -> tuple[Array, ...]:
         each = by_s()
+        if w.shape != x.shape and each.size * math.prod(w.shape[1:]) == x.size:         # one window, one row of weights
+            last = x.shape[-1] != w.shape[-1]
+            grad_z = means.contracted_channels(x, each, last)
+            grad_z -= by_y().sum(axis=-1 if last else 1, keepdims=True)
+            grad_z *= w
+            return w * each, grad_z
         grad_z = x * each
         grad_z -= by_y()
         grad_z *= w

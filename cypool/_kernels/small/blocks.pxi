@@ -12,7 +12,7 @@ cdef struct Strip:              # what the loops read of a call, copied for ever
     const char* low             # nothing outside the array is read
     const char* high
     Py_ssize_t columns, rows    # elements of a row, rows of a plane
-    Py_ssize_t row, plane       # bytes from row to row, and from plane to plane of a window
+    Py_ssize_t row              # bytes from row to row
     Py_ssize_t taps, step       # along a row, so many elements apart
     Py_ssize_t out_row          # bytes
     Finish finish
@@ -141,7 +141,7 @@ cdef inline Strip strip_of(const Job* job, Scratch* s, const Tile* t) noexcept n
     p.counts = <const char*> count_row(job, s, t.w0, t.w1) if job.finish == UNLIKE and job.inner == 1 else NULL
     p.low, p.high = job.x_low, job.x_high
     p.columns, p.rows = job.axis[2].size * job.inner, job.axis[1].size
-    p.row, p.plane = job.x.h, job.axis[0].dilation * job.x.d
+    p.row = job.x.h
     p.taps, p.step = job.axis[2].kernel, job.axis[2].dilation * job.inner
     p.out_row = job.y.h
     p.finish = job.finish
@@ -149,11 +149,10 @@ cdef inline Strip strip_of(const Job* job, Scratch* s, const Tile* t) noexcept n
     return p
 
 
-cdef inline const char* planes_of(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t* planes) noexcept nogil:
-    """The first plane that the windows of plane d read, and how many they read."""
-    cdef Window depth = window(&job.axis[0], d)
-    planes[0] = depth.count
-    return job.x.data + t.a * job.x.a + t.b * job.x.b + depth.first * job.x.d
+cdef inline const char* plane_of(const Job* job, const Tile* t, Py_ssize_t d) noexcept nogil:
+    """The plane that the windows of plane d read."""
+    return (job.x.data + t.a * job.x.a + t.b * job.x.b
+            + (d * job.axis[0].stride - job.axis[0].padding) * job.x.d)
 
 
 cdef inline char* output_of(const Job* job, const Tile* t, Py_ssize_t d, Py_ssize_t i, Py_ssize_t size) noexcept nogil:

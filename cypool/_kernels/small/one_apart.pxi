@@ -72,7 +72,7 @@ cdef inline void roll_down(const Job* job, Scratch* s, const Tile* t, const Stri
     """A strip of windows of 3 x 3, one row apart, through all planes of a tile: the rows above stay in registers. Of
     maxima those of a row are kept, of sums the taps themselves, for columns are added up first. inside: a literal."""
     cdef Strip p = given[0]
-    cdef Py_ssize_t d, h, planes, last = 2 - job.axis[1].padding
+    cdef Py_ssize_t d, h, last = 2 - job.axis[1].padding
     cdef const char* plane
     cdef char* out
     cdef Vec x, y, z, x1, x2, y1, y2, z1, z2, nans = all_[NANS]
@@ -82,7 +82,7 @@ cdef inline void roll_down(const Job* job, Scratch* s, const Tile* t, const Stri
     p.inside = inside
     own[0], own[1], own[2] = mask[0], mask[1], mask[2]
     for d in range(t.d0, t.d1):
-        plane = planes_of(job, t, d, &planes)
+        plane = plane_of(job, t, d)
         out = output_of(job, t, d, i, number_size(k))
         if Folding is Sum:
             three_taps(&p, plane, t.h0 + last - 2, &y, &y1, &y2, own, k, r)
@@ -138,7 +138,7 @@ cdef void roll_ring(const Job* job, Scratch* s, const Tile* t, const Strip* give
                     Vec* all_, const Folding* r) noexcept nogil:
     """A strip of windows of more rows: they go round in a ring."""
     cdef Strip p = given[0]
-    cdef Py_ssize_t d, h, j, planes, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
+    cdef Py_ssize_t d, h, j, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
     cdef const char* plane
     cdef char* out
     cdef Vec y, nans = all_[NANS]
@@ -146,7 +146,7 @@ cdef void roll_ring(const Job* job, Scratch* s, const Tile* t, const Strip* give
     cdef Vec k[KEPT]
     copy_constants(k, all_)
     for d in range(t.d0, t.d1):
-        plane = planes_of(job, t, d, &planes)
+        plane = plane_of(job, t, d)
         out = output_of(job, t, d, i, number_size(k))
         for j in range(taps - 1):
             level(&p, p.taps, plane, t.h0 + last - taps + 1 + j, &ring[j], mask, k, &nans, r)

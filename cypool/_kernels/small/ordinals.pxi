@@ -137,7 +137,7 @@ cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Str
                             const Mask* mask, RealVec* all_) noexcept nogil:
     """A strip of windows of 3 x 3, one apart: the rows above stay in registers. inside: a literal."""
     cdef Strip p = given[0]
-    cdef Py_ssize_t d, h, planes, last = 2 - job.axis[1].padding
+    cdef Py_ssize_t d, h, last = 2 - job.axis[1].padding
     cdef const char* plane
     cdef char* out
     cdef char* index
@@ -151,7 +151,7 @@ cdef inline bint named_down(const Job* job, Scratch* s, const Tile* t, const Str
     p.inside = inside
     own[0], own[1], own[2] = mask[0], mask[1], mask[2]
     for d in range(t.d0, t.d1):
-        plane = planes_of(job, t, d, &planes)
+        plane = plane_of(job, t, d)
         out = output_of(job, t, d, i, number_size(k))
         index = index_of(job, t, d, t.h0, i)
         named_level(&p, 3, plane, t.h0 + last - 2, &y, &oy, own, k, &nans)
@@ -178,7 +178,7 @@ cdef bint named_ring(const Job* job, Scratch* s, const Tile* t, const Strip* giv
                      RealVec* all_) noexcept nogil:
     """A strip of windows of any number of rows, one apart: those above go round in a ring."""
     cdef Strip p = given[0]
-    cdef Py_ssize_t d, h, j, at_, planes, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
+    cdef Py_ssize_t d, h, j, at_, taps = job.axis[1].kernel, last = taps - 1 - job.axis[1].padding, place
     cdef const char* plane
     cdef char* out
     cdef char* index
@@ -191,7 +191,7 @@ cdef bint named_ring(const Job* job, Scratch* s, const Tile* t, const Strip* giv
     lowest = k[FILL]
     turn_block(&lowest, k, <Max*> NULL)
     for d in range(t.d0, t.d1):
-        plane = planes_of(job, t, d, &planes)
+        plane = plane_of(job, t, d)
         out = output_of(job, t, d, i, number_size(k))
         index = index_of(job, t, d, t.h0, i)
         for j in range(taps - 1):

@@ -156,7 +156,7 @@ cdef bint spread_pairs(const Job* job, Scratch* s, const Tile* t, Vec* tag, cons
     cdef Strip p = strip_of(job, s, t)
     cdef Pair pair = pair_at(&job.axis[2], t.w0)
     cdef Py_ssize_t i = t.w0, end, width = lanes_of(tag)
-    cdef Py_ssize_t step = 2 * width if t.w1 - t.w0 <= 4 * width else t.w1 - t.w0      # long rows in the order of memory
+    cdef Py_ssize_t step = 2 * width if t.w1 - t.w0 <= 4 * width else t.w1 - t.w0  # long rows in order
     cdef bint flat = job.axis[0].kernel <= job.axis[0].phases
     cdef Vec k[KEPT]
     set_constants(job, k, r)
