@@ -273,7 +273,9 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
     t = None
     if values:
         v = mean.value(x)
-        t = contracted(v, w, last) if windows.whole and w.shape != v.shape else total(np.multiply(w, v, out=None if keep or w.shape != v.shape or w is x else w), windows, last, threads)
+        room = None if keep or w.shape != v.shape or w is x else w
+        t = contracted(v, w, last) if windows.whole and w.shape != v.shape else (
+            total(np.multiply(w, v, out=room), windows, last, threads))
     return Sums(x, z, p, missing, unit, w, s, t, count, mean.result(s, t, count, unit, p))
 
 
@@ -293,9 +295,9 @@ def contracted(x: Array, w: Array, last: bool) -> Array:
 def contracted_channels(x: Array, a: Array, last: bool) -> Array:
     """The sum over all channels of x times a number for each plane."""
     n, c = x.shape[0], x.shape[-1 if last else 1]
-    if last:
-        return np.einsum("nsc,nc->ns", x.reshape(n, -1, c), a.reshape(n, c)).reshape(*x.shape[:-1], 1)
-    return np.einsum("ncs,nc->ns", x.reshape(n, c, -1), a.reshape(n, c)).reshape(n, 1, *x.shape[2:])
+    values = x.reshape(n, -1, c) if last else x.reshape(n, c, -1)
+    made: Array = np.einsum("nsc,nc->ns" if last else "ncs,nc->ns", values, a.reshape(n, c))
+    return made.reshape(*x.shape[:-1], 1) if last else made.reshape(n, 1, *x.shape[2:])
 
 
 def scale_of(mean: Mean, x: Array, z: Array | None, p: Any, missing: Array | None) -> Array:

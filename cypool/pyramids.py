@@ -179,17 +179,19 @@ def spatial_pyramid_pool_backward(grad_output: ArrayLike, x: ArrayLike, levels: 
     if grad.shape != p.shape:
         raise ValueError(f"grad_output must have the shape of the forward's output {p.shape}, got {grad.shape}")
     result = arguments.out_array(out, p.x.shape, arguments.native(grad.dtype), grad, p.x)
-    total = np.zeros(p.x.shape, real_of(grad))
+    total: Array | None = None
     for level, part in zip(p.levels, level_parts(grad, p), strict=True):
-        part = part.astype(total.dtype)
+        part = part.astype(real_of(grad))
         if p.which == "max":
-            call = adaptive.choose_bins(p.x, p.ndim, "max", level, data_format, "propagate", np.int64)
-            total += windowed.scatter(p.ndim, part, call(p.x, None, num_threads)[1], p.x.shape, data_format, None,
-                                      num_threads)
+            call = adaptive.choose_bins(p.x, p.ndim, "max", level, data_format, "propagate", np.uint8)
+            index = call(p.x, None, num_threads)[1]
+            made = windowed.scatter(p.ndim, part, index, p.x.shape, data_format, None, num_threads,
+                                    None if index.dtype == np.int64 else call.windows)
         else:
-            total += windowed.spread(p.ndim, part, p.x.shape, adaptive.fit_bins(level), "valid", data_format, None,
-                                     num_threads)
-    result[...] = cast(total, result.dtype)
+            made = windowed.spread(p.ndim, part, p.x.shape, adaptive.fit_bins(level), "valid", data_format, None,
+                                   num_threads)
+        total = made if total is None else np.add(total, made, out=total)
+    result[...] = cast(np.asarray(total), result.dtype)
     return result
 
 

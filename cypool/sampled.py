@@ -38,8 +38,11 @@ def activations(ndim: int, x: Any, kernel_size: Any, stride: Any, padding: Any, 
                 data_format: Any, num_threads: Any) -> Operands:
     c = operands(ndim, x, fit(kernel_size, stride, padding, dilation, ceil_mode), data_format, num_threads=num_threads)
     with np.errstate(invalid="ignore"):
-        if c.x.size and np.fmin.reduce(c.x, axis=None) < 0:
-            raise ValueError(f"x must not be negative, got {np.fmin.reduce(c.x, axis=None)}")
+        least = c.x.min(initial=0)
+        if np.isnan(least):                         # there may be a negative number beside it: the slow way
+            least = np.fmin.reduce(c.x, axis=None)
+        if least < 0:
+            raise ValueError(f"x must not be negative, got {least}")
     return c
 
 

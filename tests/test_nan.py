@@ -168,6 +168,21 @@ def test_gradients_depend_on_their_own_windows_alone(op, value, isa):
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("which", ["max", "min"])
+def test_first_of_the_zeros_of_volumes(which, dtype, data_format, isa):
+    rng = np.random.default_rng(8)
+    pool = getattr(cypool, f"{which}_pool3d")
+    values = np.array([0.0, -0.0, -1.0 if which == "max" else 1.0], dtype)
+    shape = (2, 3, 7, 9, 37) if data_format == "channels_first" else (2, 7, 9, 8, 37)
+    for window in ((2, 2, 0), (3, 1, 1), (3, 2, 1), ((2, 1, 3), 1, 0), (5, 1, 2)):
+        x = rng.choice(values, shape, p=[0.1, 0.1, 0.8])
+        y = pool(x, *window, data_format=data_format)
+        same, _ = pool(x, *window, return_indices=True, data_format=data_format)
+        np.testing.assert_array_equal(np.signbit(y), np.signbit(same), err_msg=f"{window}")
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("which", ["max", "min"])
 def test_first_of_the_zeros(which, dtype, data_format, isa):
     """0.0 and -0.0 are equal: the first of them in the window is returned, with and without indices."""
     rng = np.random.default_rng(7)

@@ -53,6 +53,8 @@ cdef inline void folded(const Strip* p, const WindowRows* rows, Py_ssize_t count
         if j == 0:
             y[0] = x
         else:
+            if rows.planes > 1:                     # it comes before what lies on later planes
+                note_zero(least, &x, k, r)
             absorb(y, &x, r)
     note_nan(nans, &seen, r)
     if rows.planes * count > 1:
