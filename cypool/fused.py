@@ -13,7 +13,7 @@ import numpy as np
 
 from cypool import arguments, dispatch
 from cypool.pieces import Array, Piece, real_of
-from cypool.windows import Windows, adjoint_in_full, batch
+from cypool.windows import adjoint_in_full, one_row
 
 #: Where sums are on scale: every term that matters then has all its bits. And values that may be too small to weigh.
 ON_SCALE = {np.dtype(np.float32): (2.0**-60, 2.0**60, 2.0**-40),
@@ -43,6 +43,7 @@ class Kinds(NamedTuple):
     power: int = 1
     factor: float = 1.0
     eps: float = 0.0
+    wide: bool = False                              # computed in float64, whatever the array's type: not told
 
 
 @dataclass
@@ -69,6 +70,8 @@ class Fused:
     @property
     def real(self) -> np.dtype[Any]:
         """What it is computed in."""
+        if self.kinds.wide:
+            return np.dtype(np.float64)
         return real_of(self.x) if self.z is None else real_of(self.x, self.z)
 
     @property
@@ -77,7 +80,7 @@ class Fused:
         least, most, tiny = ON_SCALE[self.real]
         smallest = least ** (1 / self.kinds.power) if self.kinds.weight == SIZES else 0.0
         weighed = self.kinds.value in (ELEMENTS, LOGARITHMS)
-        return (*self.kinds, least, most, max(smallest, tiny) if weighed else smallest)
+        return (*self.kinds[:-1], least, most, max(smallest, tiny) if weighed else smallest)
 
     def results(self, y: Array, threads: int | None, s: Array | None = None, t: Array | None = None) -> bool:
         """The results into y, the sums into s and t; false if some windows are off the scale."""
@@ -94,18 +97,18 @@ class Fused:
     def gradients(self, made: Sums, d: Array, outs: Sequence[Array], threads: int | None) -> None:
         """The gradients by d, those of the results, of all elements, and of all logits, into `outs`."""
         windows, last, s = self.piece.windows, self.piece.last, made.s
-        by_s = d / s
-        if self.kinds.weight == SIZES and not s.all():                      # windows of zeros
-            by_s[s == 0] = 0
-        sums = [by_s] if self.kinds.slope not in (OF_POWERS, OF_CLAMPED) else []
+        zeros = s == 0 if self.kinds.weight == SIZES and not s.all() else None      # windows of nothing else
+        sums = [d / s] if self.kinds.slope not in (OF_POWERS, OF_CLAMPED) else []
         if self.kinds.slope != OF_WEIGHTS:
-            sums.append(by_s * made.y)
+            sums.append(d * (made.y / s))           # the quotient is on scale, whatever d is
+        for part in sums if zeros is not None else ():
+            part[zeros] = 0
         full = arguments.with_spatial(
             self.x.shape, tuple(axis.size if axis.whole else axis.out for axis in windows.axes), last)
         sums = [np.ascontiguousarray(np.broadcast_to(part, full)) for part in sums]
         forward, back = [self.x] if self.z is None else [self.x, self.z], adjoint_in_full(windows)
         if windows.whole and all(out.flags.c_contiguous for out in outs):   # each element on its own: one long row
-            back, last = Windows((batch(self.x.size),)), False
+            back, last = one_row(self.x.size), False
             sums, forward, outs = ([a.reshape(1, 1, -1) for a in arrays] for arrays in (sums, forward, outs))
         dispatch.spread_mean(self.told, *_pair(sums), *_pair(forward), *_pair(outs), back, last=last,
                              wide=self.real == np.float64, num_threads=threads)

@@ -226,7 +226,7 @@ class Job:
 
 @dataclass
 class Sums:
-    """The sums of a piece at one scale."""
+    """The sums of a piece at one scale; by the compiled loops, if there are any, which need no weights."""
 
     x: Array
     z: Array | None
@@ -238,6 +238,7 @@ class Sums:
     t: Any
     count: Any
     y: Array
+    loops: Fused | None = None
 
 
 @lru_cache(maxsize=64)
@@ -256,7 +257,7 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
     loops = job.fused(piece, values) if unit is None else None
     if loops is not None:
         made, x, z = loops.sums(values, threads), part(job.x, loops.real), part(job.z, loops.real)
-        return Sums(x, z, job.p, None, None, mean.weights(x, z, job.p) if keep else x, made.s, made.t, None, made.y)
+        return Sums(x, z, job.p, None, None, x, made.s, made.t, None, made.y, loops)
     x, z, missing = part(job.x, real), part(job.z, real), part(job.missing, bool)
     if job.omit:
         missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
@@ -553,6 +554,13 @@ def scale_gradients(job: Job, piece: Piece, sums: Sums, d: Array, good: Array | 
     """The gradients by the windows that these sums are good for (None: all), and the parameter's for each of them."""
     mean, windows, last = job.mean, piece.windows, piece.last
     x, w, s, t, y = sums.x, sums.w, sums.s, sums.t, sums.y
+    grads: tuple[Array, ...]
+    if sums.loops is not None:
+        if good is not None:                        # others take no part, whatever is in them
+            d, s, y = np.where(good, d, 0), np.where(good, s, 1), np.where(good, y, 0)
+        grads = tuple(np.empty(x.shape, s.dtype) for _ in ((x,) if sums.z is None else (x, sums.z)))
+        sums.loops.gradients(FusedSums(s, t, y, True), d, grads, threads)
+        return grads, parameters(mean, sums, d, good) if learned else None
     if good is not None or piece.gaps and not (np.isfinite(w).all() and np.isfinite(x).all()):
         finite = np.isfinite(w) & np.isfinite(x)    # what is not is in a window that takes no part, or in none
         x, w = np.where(finite, x, 0), np.where(finite, w, 0)
@@ -565,10 +573,13 @@ def scale_gradients(job: Job, piece: Piece, sums: Sums, d: Array, good: Array | 
     if good is not None:                            # elements of other windows alone may overflow at this scale
         reached = shared(good.astype(d.dtype), windows, last, threads) > 0
         grads = tuple(np.where(reached, g, 0) for g in grads)
-    if not learned:
-        return grads, None
-    made = np.broadcast_to(mean.parameter(d, s, t, y, sums.p), d.shape)
-    return grads, np.array(made) if good is None else np.where(good, made, 0)
+    return grads, parameters(mean, sums, d, good) if learned else None
+
+
+def parameters(mean: Mean, sums: Sums, d: Array, good: Array | None) -> Array:
+    """The parameter's gradient for each window that the sums are good for."""
+    made = np.broadcast_to(mean.parameter(d, sums.s, sums.t, sums.y, sums.p), d.shape)
+    return np.array(made) if good is None else np.where(good, made, 0)
 
 
 def row_gradients(mean: Mean, row: Row, d: Array, valid: Array) -> tuple[Array, ...]:

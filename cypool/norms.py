@@ -104,8 +104,11 @@ class LogSumExp(means.Exponential):
     uses_count = True
 
     def kinds(self, p: Any, learned: bool = False) -> fused.Kinds | None:
+        if not 2.0**-100 <= abs(p) <= 2.0**100:
+            return None
         value = fused.ELEMENTS if learned else fused.LESS_ONE
-        return fused.Kinds(fused.EXPONENTIALS, value, fused.LOGARITHM, fused.OF_WEIGHTS, factor=p)
+        wide = learned and abs(p) < 0.5             # the gradient of p is a difference, twice divided by it
+        return fused.Kinds(fused.EXPONENTIALS, value, fused.LOGARITHM, fused.OF_WEIGHTS, factor=p, wide=wide)
 
     def u(self, x: Array, z: Any, p: Any) -> Array:
         return np.asarray(x * p)

@@ -236,6 +236,12 @@ def adjoint_in_full(windows: Windows) -> Windows:
     return Windows(tuple(batch(axis.size) if axis.whole else axis.adjoint() for axis in windows.axes))
 
 
+@lru_cache(maxsize=256)
+def one_row(size: int) -> Windows:
+    """Windows that are the single elements of a row."""
+    return Windows((batch(size),))
+
+
 @lru_cache(maxsize=1024)
 def band(windows: Windows, begin: int, end: int) -> tuple[int, int, Windows]:
     """The windows `begin` to `end` along the first axis: which elements they read there, and the windows of these.

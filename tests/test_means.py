@@ -107,3 +107,72 @@ def test_windows_on_scale_do_not_see_others(isa):
         a, b = call(x, z), call(other, far)
         assert np.isfinite(b).all()
         np.testing.assert_array_equal(a.reshape(2, -1)[:, 1:], b.reshape(2, -1)[:, 1:])
+
+
+@pytest.mark.parametrize("data_format", DATA_FORMATS)
+def test_columns_of_one_in_strided_outputs(data_format, isa):
+    """Rows of one number lie anywhere in `out`: nothing but they are written."""
+    x = np.random.default_rng(6).normal(size=(1, 1, 16, 1)).astype(np.float32)
+    if data_format == "channels_last":
+        x = x.reshape(1, 16, 1, 1)
+    grad = np.ones(cypool.output_shape(x.shape, (2, 1), data_format=data_format), np.float32)
+    expected = cypool.soft_pool2d_backward(grad, x, (2, 1), data_format=data_format)
+    for step in (16, -16):
+        arena = np.full(3 * 256, 7, np.float32)
+        out = arena[256:512].reshape(16, 16)[:, ::step][:, :1].reshape(x.shape, copy=False)
+        made = cypool.soft_pool2d_backward(grad, x, (2, 1), data_format=data_format, out=out)
+        assert made is out and np.array_equal(out, expected)
+        out[...] = 7
+        assert (arena == 7).all()
+
+
+def test_gradients_do_not_see_other_images(isa):
+    rng = np.random.default_rng(7)
+    x, z = rng.normal(size=(2, 4, 3, 20, 20)).astype(np.float32)
+    other = x.copy()
+    other[3, 2, 19, 19] = 1000
+    far = z.copy()
+    far[3, 2, 19, 19] = 1000
+    grad = rng.normal(size=(4, 3, 10, 10)).astype(np.float32)
+    calls = (lambda x, z: cypool.soft_pool2d_backward(grad, x, 2),
+             lambda x, z: cypool.lp_pool2d_backward(grad, x, 4, 2),
+             lambda x, z: cypool.gem_pool2d_backward(grad, x, 4.0, 2)[0],
+             lambda x, z: cypool.lse_pool2d_backward(grad, x, 1.0, 2)[0],
+             lambda x, z: cypool.attention_pool2d_backward(grad, x, z, 2)[1])
+    for call in calls:
+        np.testing.assert_array_equal(call(x, z)[:3], call(other, far)[:3])
+
+
+def test_gradients_of_any_size(isa):
+    """Where a gradient divided by a sum is out of range, and the result is not."""
+    for d, x, expected in ((1e21, 5e-10, 5e20), (1e-26, 3e8, 5e-27), (1e-28, 3e8, 5e-29)):
+        made = cypool.lp_pool1d_backward(np.full((1, 1, 1), d, np.float32), np.full((1, 1, 4), x, np.float32), 2, 4)
+        np.testing.assert_allclose(made, np.full((1, 1, 4), expected), rtol=1e-6)
+
+
+def test_gradients_of_small_scales(isa, without_loops):
+    """The gradient of log-sum-exp's r is a difference, divided by r twice; and r may be next to nothing."""
+    x = np.random.default_rng(8).normal(size=(2, 3, 64)).astype(np.float32)
+    grad = np.random.default_rng(9).normal(size=(2, 3, 16)).astype(np.float32)
+    for r in (1.0, 0.3, 0.1, 1e-2, 1e-4):
+        made = cypool.lse_pool1d_backward(grad, x, r, 4)[1]
+        expected = without_loops(cypool.lse_pool1d_backward, grad.astype(np.float64), x.astype(np.float64), r, 4)[1]
+        np.testing.assert_allclose(made, expected, rtol=2e-5)
+    np.testing.assert_allclose(cypool.lse_pool1d(x, 1e-30, 4), cypool.avg_pool1d(x, 4), rtol=1e-5)
+    for r in (1e-39, 1e-46, -1e-46):
+        assert np.isfinite(cypool.lse_pool1d(x, r, 4)).all()
+
+
+@pytest.mark.parametrize("kernel", range(1, 9))
+def test_gradients_two_apart(kernel, isa):
+    """Rows that are cut at odd places, and threads."""
+    for size, padding in ((131074, 0), (9011, kernel // 2), (61, kernel // 2)):
+        axis = cypool.output_shape((1, 1, 4, size), (1, kernel), (1, 2), (0, padding))
+        grad = np.random.default_rng(kernel).normal(size=axis).astype(np.float32)
+        expected = np.zeros((4, size + 2 * padding + kernel))
+        for j in range(kernel):
+            expected[:, j : j + 2 * axis[3] : 2] += grad[0, 0]
+        for threads in (1, 2, 5):
+            made = cypool.sum_pool2d_backward(grad, (1, 1, 4, size), (1, kernel), (1, 2), (0, padding),
+                                              num_threads=threads)
+            np.testing.assert_allclose(made[0, 0], expected[:, padding : padding + size], rtol=1e-5, atol=1e-5)

@@ -25,9 +25,9 @@ cdef inline char* place_in(const Array* x, const Tile* t, Py_ssize_t d, Py_ssize
     return x.data + t.a * x.a + t.b * x.b + d * x.d + h * x.h + w * x.w
 
 
-cdef inline bint follow(const Array* x, Py_ssize_t columns) noexcept nogil:
-    """Whether the rows of a plane follow each other."""
-    return x.h == columns * x.w
+cdef inline bint follow(const Job* job, const Array* x, bint direct, Py_ssize_t columns) noexcept nogil:
+    """Whether the rows of a plane follow each other; if they are used where they are, without gaps."""
+    return x.h == columns * x.w and (not direct or x.w == job.inner * job.rows.size)
 
 
 cdef Array in_scratch(const Job* job, Scratch* s, const Tile* t, int buffer) noexcept nogil:
@@ -70,7 +70,8 @@ cdef bint load_weights(const Job* job, Scratch* s, const Tile* t, Block* w, Bloc
     cdef bint tiny = False
     if job.tiles_w == 1:
         first, columns = 0, job.axis[2].size
-        if follow(&job.x, columns) and (mean.z.data == NULL or follow(&mean.z, columns)):
+        if follow(job, &job.x, mean.x_direct, columns) and (
+                mean.z.data == NULL or follow(job, &mean.z, mean.z_direct, columns)):
             run = max(rows, <Py_ssize_t> 1)
     w.row = v.row = columns * job.inner
     w.plane = v.plane = rows * w.row
@@ -174,8 +175,9 @@ cdef void slope_tile(const Job* job, Scratch* s, const Tile* t) noexcept nogil:
     if mean.paired:
         near.x = mean.z
         sum_up(&near, s, t, source_block(&near, s, t), b)
-    if (columns == job.axis[2].out and follow(&a, columns) and follow(&b, columns) and follow(&mean.x, columns)
-            and (not logits or follow(&mean.logits, columns))):
+    if (columns == job.axis[2].out and follow(job, &a, True, columns) and follow(job, &b, True, columns)
+            and follow(job, &mean.x, mean.x_direct, columns)
+            and (not logits or follow(job, &mean.logits, mean.z_direct, columns))):
         run = rows
     for d in range(t.d0, t.d1):
         for turn in range(rows / run):

@@ -61,7 +61,7 @@ cdef inline bint is_spread(const Job* job) noexcept nogil:
                 or job.axis[i].dilation > 1):
             return False
         rows *= ceil_div(job.axis[i].kernel, job.axis[i].phases)
-    return job.inner == 1 and job.axis[2].phases == 2 and rows <= 16
+    return job.inner == 1 and job.axis[2].phases == 2 and job.axis[2].kernel > 1 and rows <= 16
 
 
 cdef bint is_small(const Job* job, bint adds) noexcept nogil:
