@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cypool import arguments
-from cypool.pieces import planes
+from cypool.pieces import cut_planes, planes
 from cypool.windowed import Array, Fit
 from cypool.windows import Windows
 
@@ -97,9 +97,7 @@ class Part:
 
     def cut(self, a: Array) -> Array:
         """The planes of an array; where that has one for all, that one."""
-        batch = self.batch if a.shape[0] > 1 else slice(None)
-        channels = self.channels if a.shape[-1 if self.whole.last else 1] > 1 else slice(None)
-        return a[batch, ..., channels] if self.whole.last else a[batch, channels]
+        return cut_planes(a, self.batch, self.channels, self.whole.last)
 
     def weights(self, w: Array) -> Array:
         """Weights of a window, or of each channel's."""
@@ -112,7 +110,7 @@ class Part:
 
 
 def operands(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: Any = "propagate",
-         num_threads: Any = None, drops: bool = False) -> Operands:
+             num_threads: Any = None, drops: bool = False) -> Operands:
     """A call over x, of floats."""
     given = arguments.array("x", x)
     arguments.check_dtype("x", given.dtype, arguments.FLOATS)
@@ -124,7 +122,7 @@ def operands(ndim: int, x: Any, windows_for: Fit, data_format: Any, nan_policy: 
     if policy == "raise":
         arguments.refuse_nan(given)
     return Operands(batch, given.shape, windows, last, arguments.with_spatial(batch.shape, windows.shape, last), policy,
-                threads, drops)
+                    threads, drops)
 
 
 def cast(a: Array, dtype: np.dtype[Any]) -> Array:

@@ -94,13 +94,14 @@ class Fused:
         t = np.empty(shape, self.real) if values else None
         return Sums(s, t, y, self.results(y, threads, s, t))
 
-    def gradients(self, made: Sums, d: Array, outs: Sequence[Array], threads: int | None) -> None:
-        """The gradients by d, those of the results, of all elements, and of all logits, into `outs`."""
-        windows, last, s = self.piece.windows, self.piece.last, made.s
+    def gradients(self, s: Array, y: Array, d: Array, outs: Sequence[Array], threads: int | None) -> None:
+        """The gradients of all elements, and of all logits, into `outs`: from sums s and results y, whose gradients are
+        d."""
+        windows, last = self.piece.windows, self.piece.last
         zeros = s == 0 if self.kinds.weight == SIZES and not s.all() else None      # windows of nothing else
         sums = [d / s] if self.kinds.slope not in (OF_POWERS, OF_CLAMPED) else []
         if self.kinds.slope != OF_WEIGHTS:
-            sums.append(d * (made.y / s))           # the quotient is on scale, whatever d is
+            sums.append(d * (y / s))           # the quotient is on scale, whatever d is
         for part in sums if zeros is not None else ():
             part[zeros] = 0
         full = arguments.with_spatial(

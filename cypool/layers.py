@@ -166,7 +166,7 @@ class _Choice(Layer):
         else:
             call = _choose_whole.find(given, (self.which, s["data_format"], s["nan_policy"], form, s["keepdims"]), {})
         y, index = call(given, None, s["num_threads"])
-        self._saved = index, None if index.dtype == np.int64 else call.windows, given.shape
+        self._saved = index, call.counted_in, given.shape
         return (y, index) if flat else y
 
     def backward(self, grad_output: ArrayLike) -> Array:

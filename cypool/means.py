@@ -256,8 +256,7 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
     mean, windows, last = job.mean, piece.windows, piece.last
     loops = job.fused(piece, values) if unit is None else None
     if loops is not None:
-        made, x, z = loops.sums(values, threads), part(job.x, loops.real), part(job.z, loops.real)
-        return Sums(x, z, job.p, None, None, x, made.s, made.t, None, made.y, loops)
+        return by_loops(job, loops, loops.sums(values, threads))
     x, z, missing = part(job.x, real), part(job.z, real), part(job.missing, bool)
     if job.omit:
         missing = np.isnan(x) if z is None else np.isnan(x) | np.isnan(z)
@@ -278,6 +277,12 @@ def add_up(job: Job, piece: Piece, real: np.dtype[Any], unit: Any, values: bool,
         t = contracted(v, w, last) if windows.whole and w.shape != v.shape else (
             total(np.multiply(w, v, out=room), windows, last, threads))
     return Sums(x, z, p, missing, unit, w, s, t, count, mean.result(s, t, count, unit, p))
+
+
+def by_loops(job: Job, loops: Fused, made: FusedSums) -> Sums:
+    """The sums that the compiled loops made."""
+    x, z = (None if a is None else a.astype(loops.real, copy=False) for a in (loops.x, loops.z))
+    return Sums(x, z, job.p, None, None, x, made.s, made.t, None, made.y, loops)        # type: ignore[arg-type]
 
 
 def contracted(x: Array, w: Array, last: bool) -> Array:
@@ -343,10 +348,11 @@ class Found:
     left: Array | None = None
 
 
-def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None) -> Found:
-    """Sums at as many scales as it takes; windows that have none are given their result."""
+def find(job: Job, piece: Piece, values: bool, keep: bool, threads: int | None, first: Sums | None = None) -> Found:
+    """Sums at as many scales as it takes; windows that have none are given their result. first: those at scale 1, if
+    they are there already."""
     mean, windows, last = job.mean, piece.windows, piece.last
-    sums = add_up(job, piece, job.real, None, values, keep, threads)
+    sums = add_up(job, piece, job.real, None, values, keep, threads) if first is None else first
     off = off_scale(sums, piece, threads) if mean.scales else None
     if off is None:
         return Found(sums)
@@ -496,12 +502,13 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
     """The gradients of a piece's inner elements into `outs`, its part of the parameter's, and of logits with one
     channel: where along the first spatial axis, and what to add."""
     mean, last = job.mean, piece.last
-    loops = job.fused(piece, values)
+    loops, first = job.fused(piece, values), None
     if loops is not None:
         on_one = loops.sums(values, threads)
+        first = by_loops(job, loops, on_one)
         if on_one.on_scale:
-            return fused_backward(job, loops, on_one, grad, outs, learned, threads), None
-    found = find(job, piece, values, True, threads)
+            return fused_backward(job, loops, first, grad, outs, learned, threads), None
+    found = find(job, piece, values, True, threads, first)
     sums = found.sums
     d = piece.cut(grad, piece.outputs).astype(sums.s.dtype)
     grads, made = scale_gradients(job, piece, sums, d, found.good, learned, threads)
@@ -532,34 +539,33 @@ def piece_backward(job: Job, piece: Piece, grad: Array, outs: tuple[Array, ...],
     return gathered(piece.along(made, piece.starting), job.p, last) if learned else None, shared_z
 
 
-def fused_backward(job: Job, loops: Fused, made: FusedSums, grad: Array, outs: tuple[Array, ...], learned: bool,
+def fused_backward(job: Job, loops: Fused, sums: Sums, grad: Array, outs: tuple[Array, ...], learned: bool,
                    threads: int | None) -> Any:
     """The gradients of a piece all of whose windows are on scale; gives back its part of the parameter's."""
     piece = loops.piece
-    low, d = piece.inputs.start + piece.inner.start, piece.cut(grad, piece.outputs).astype(made.s.dtype)
+    low, d = piece.inputs.start + piece.inner.start, piece.cut(grad, piece.outputs).astype(sums.s.dtype)
     targets = [piece.cut(out, slice(low, low + piece.inner.stop - piece.inner.start)) for out in outs]
     backs = [target if target.shape == loops.x.shape else np.empty(loops.x.shape, target.dtype) for target in targets]
-    loops.gradients(made, d, backs, threads)
+    loops.gradients(sums.s, sums.y, d, backs, threads)
     for target, back in zip(targets, backs, strict=True):
         if back is not target:
             target[...] = piece.along(back, piece.inner)
-    if made.t is None or not learned:
+    if not learned:
         return None
-    parts = np.broadcast_to(job.mean.parameter(d, made.s, made.t, made.y, job.p), d.shape)
-    return gathered(piece.along(parts, piece.starting), job.p, piece.last)
+    return gathered(piece.along(parameters(job.mean, sums, d, None), piece.starting), job.p, piece.last)
 
 
 def scale_gradients(job: Job, piece: Piece, sums: Sums, d: Array, good: Array | None, learned: bool,
                     threads: int | None) -> tuple[tuple[Array, ...], Any]:
     """The gradients by the windows that these sums are good for (None: all), and the parameter's for each of them."""
     mean, windows, last = job.mean, piece.windows, piece.last
-    x, w, s, t, y = sums.x, sums.w, sums.s, sums.t, sums.y
+    x, w, s, y = sums.x, sums.w, sums.s, sums.y
     grads: tuple[Array, ...]
     if sums.loops is not None:
         if good is not None:                        # others take no part, whatever is in them
             d, s, y = np.where(good, d, 0), np.where(good, s, 1), np.where(good, y, 0)
         grads = tuple(np.empty(x.shape, s.dtype) for _ in ((x,) if sums.z is None else (x, sums.z)))
-        sums.loops.gradients(FusedSums(s, t, y, True), d, grads, threads)
+        sums.loops.gradients(s, y, d, grads, threads)
         return grads, parameters(mean, sums, d, good) if learned else None
     if good is not None or piece.gaps and not (np.isfinite(w).all() and np.isfinite(x).all()):
         finite = np.isfinite(w) & np.isfinite(x)    # what is not is in a window that takes no part, or in none

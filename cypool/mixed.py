@@ -417,7 +417,8 @@ def _gated_pool_backward(ndim: int, grad_output: ArrayLike, x: ArrayLike, gate_w
         spread_both(own, part.cut(full), most, mean, parts.chosen, through)
         return made
 
-    made = added_up(c.parts(), each(work, c.parts(), c.x.size, c.threads), w)
+    parts = c.parts()
+    made = added_up(parts, each(work, parts, c.x.size, c.threads), w)
     return result, cast(made, arguments.native(w.dtype))
 
 

@@ -26,6 +26,14 @@ Result = TypeVar("Result")
 PIECE = 1 << 19
 
 
+def cut_planes(x: Array, batch: slice, channels: slice, last: bool, along: slice = slice(None)) -> Array:
+    """A view of some planes of x, or of a part of them along the first spatial axis; an axis of length 1 stands for
+    any."""
+    batch = batch if x.shape[0] != 1 else slice(None)
+    channels = channels if x.shape[-1 if last else 1] != 1 else slice(None)
+    return x[batch, along, ..., channels] if last else x[batch, channels, along]
+
+
 @dataclass(frozen=True)
 class Piece:
     """A part of the work.
@@ -58,9 +66,7 @@ class Piece:
 
     def cut(self, x: Array, along: slice) -> Array:
         """A view of x, which has a batch axis; an axis of length 1 stands for any."""
-        batch = self.batch if x.shape[0] != 1 else slice(None)
-        channels = self.channels if x.shape[-1 if self.last else 1] != 1 else slice(None)
-        return x[batch, along, ..., channels] if self.last else x[batch, channels, along]
+        return cut_planes(x, self.batch, self.channels, self.last, along)
 
     @property
     def gaps(self) -> bool:

@@ -184,9 +184,8 @@ def spatial_pyramid_pool_backward(grad_output: ArrayLike, x: ArrayLike, levels: 
         part = part.astype(real_of(grad))
         if p.which == "max":
             call = adaptive.choose_bins(p.x, p.ndim, "max", level, data_format, "propagate", np.uint8)
-            index = call(p.x, None, num_threads)[1]
-            made = windowed.scatter(p.ndim, part, index, p.x.shape, data_format, None, num_threads,
-                                    None if index.dtype == np.int64 else call.windows)
+            made = windowed.scatter(p.ndim, part, call(p.x, None, num_threads)[1], p.x.shape, data_format, None,
+                                    num_threads, call.counted_in)
         else:
             made = windowed.spread(p.ndim, part, p.x.shape, adaptive.fit_bins(level), "valid", data_format, None,
                                    num_threads)
@@ -330,7 +329,7 @@ def sppf_backward(grad_output: ArrayLike, x: ArrayLike, kernel_size: SupportsInd
     for _ in range(count):
         call = windowed.choose(given, ndim, "max", kernel, 1, padding, 1, False, data_format, "propagate", np.uint8)
         given, index = call(given, None, num_threads)
-        chosen.append((index, None if index.dtype == np.int64 else call.windows))
+        chosen.append((index, call.counted_in))
 
     def part(i: int) -> Array:
         at = slice(i * channels, (i + 1) * channels)

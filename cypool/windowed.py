@@ -74,6 +74,11 @@ class Call(dispatch.Ready):
         self.run, self.windows, self.x_shape, self.y_shape = run, windows, x_shape, y_shape
         self.shape, self.dtype, self.form, self.refuse_nan = shape, dtype, form, refuse_nan
 
+    @property
+    def counted_in(self) -> Windows | None:
+        """What the indices count in, if they are ordinals; None for flat positions."""
+        return None if self.form is np.int64 else self.windows
+
     def __call__(self, x: Array, out: Any = None, num_threads: Any = None) -> Any:
         """y, or y and indices."""
         if self.refuse_nan:

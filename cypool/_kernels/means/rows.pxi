@@ -277,8 +277,8 @@ cdef bint conclude(Real* s, Real* t, double by, const Real* counts, bint tiny, P
 
 
 cdef void incline(Real* a, Real* b, const Real* x, const Real* z, Py_ssize_t n, const Mean* mean) noexcept nogil:
-    """The gradients of n elements in place of a (or of b, if there is no other), and those of their logits in place of
-    b. What is in no window has none, whatever it is."""
+    """The gradients of n elements in place of a, and those of their logits in place of b; powers have b for their a.
+    What is in no window has none, whatever it is."""
     cdef Py_ssize_t i
     cdef Real one, other, eps = <Real> mean.eps, factor = <Real> mean.factor
     cdef Real room[CHUNK]
