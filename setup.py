@@ -63,7 +63,7 @@ INSTRUCTION_SETS = {
 }
 # Texts that are built for every instruction set, and the modules that come of them. Cython takes longer than the
 # compiler, so it runs once for each: every module is the same C under another name.
-TEXTS = {"pooling": "{}", "ranks": "ranks_{}", "taps": "taps_{}"}
+TEXTS = {"pooling": "{}", "ranks": "ranks_{}", "taps": "taps_{}", "irregular": "irregular_{}"}
 
 PROBE = """
 #include <omp.h>

@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks peers|threads|growth|draw``."""
+"""The command line: ``python -m benchmarks peers|threads|growth|memory|draw``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import check, compare, facts, growth, report, scaling
-from .cases import ALL, select
+from . import check, compare, facts, growth, memory, report, scaling
+from .cases import CASES, OPERATOR_CASES, select
+from .irregular import IRREGULAR_CASES
 from .peers import OWN, PEERS, installed
 from .timing import Effort
+
+ALL = (*CASES, *OPERATOR_CASES, *IRREGULAR_CASES)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +68,14 @@ def _growth(options: argparse.Namespace) -> int:
     return _finish(growth.run(options, _effort(options, rounds=3)), options, f"growth-{options.threads}")
 
 
+def _memory(options: argparse.Namespace) -> int:
+    cases = [case for case in _cases(options) if not (options.backward and case.plain)]
+    document = memory.run(options, cases)
+    name = f"memory-{options.threads}" + ("-backward" if options.backward else "")
+    report.write(document, options.out or (None if options.quick else report.RESULTS / f"{name}.json"))
+    return 0
+
+
 def _draw(options: argparse.Namespace) -> int:
     try:
         document = json.loads(options.source.read_text(encoding="utf-8"))
@@ -75,7 +86,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _cases(options: argparse.Namespace) -> list:
-    cases = select(options.cases)
+    cases = select(options.cases, ALL)
     if not cases:
         sys.exit(_refuse(f"no case is called {options.cases!r}; `python -m benchmarks peers --list` shows the names"))
     return [case.shrunk() for case in cases] if options.quick else cases
@@ -149,7 +160,7 @@ def _counts(text: str) -> list[int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast cypool is, and beside whom.")
-    commands = parser.add_subparsers(required=True, metavar="peers|threads|growth|draw")
+    commands = parser.add_subparsers(required=True, metavar="peers|threads|growth|memory|draw")
 
     peers = commands.add_parser("peers", help="cypool beside every installed library and a plain copy")
     peers.set_defaults(action=_peers, reuse=False)
@@ -172,12 +183,19 @@ def _parser() -> argparse.ArgumentParser:
     growth_.set_defaults(action=_growth)
     growth_.add_argument("--threads", type=_threads_number, default=1, help="for every peer (default 1)")
 
-    for command in (peers, threads):
+    memory_ = commands.add_parser("memory", help="what a call takes beside its inputs and its result, at most")
+    memory_.set_defaults(action=_memory)
+    memory_.add_argument("--threads", type=_threads_number, default=1, help="for every peer (default 1)")
+    memory_.add_argument("--peers", type=_peer_list, help="comma-separated (default cypool)")
+    memory_.add_argument("--backward", action="store_true", help="the backward call of layers, or of autograd")
+
+    for command in (peers, threads, memory_):
         command.add_argument("--cases", default="*", metavar="GLOB", help="case names, comma-separated globs")
-    for command in (peers, threads, growth_):
-        command.add_argument("--rounds", type=_threads_number, help="rounds of which the best counts")
+    for command in (peers, threads, growth_, memory_):
         command.add_argument("--quick", action="store_true", help="cut-down shapes, only to see that it runs")
         command.add_argument("--out", type=Path, metavar="JSON", help="default: a name in benchmarks/results")
+    for command in (peers, threads, growth_):
+        command.add_argument("--rounds", type=_threads_number, help="rounds of which the best counts")
         command.add_argument("--figure", type=Path, metavar="PNG", help="default: beside the JSON file")
 
     draw = commands.add_parser("draw", help="draw the figure of a JSON file again")

@@ -1,7 +1,7 @@
 """The cases: one list of layers of real networks, pictures, sounds and awkward shapes.
 
 A case says which pooling of which shape. From it come the cypool call, the geometry that peers without padding or
-ceil mode need, and the bytes that a perfect implementation would move.
+ceil mode need, and the bytes that a perfect implementation would move. `irregular.py` has those without windows.
 """
 
 from __future__ import annotations
@@ -19,8 +19,30 @@ import numpy as np
 Sizes = int | tuple[int, ...]
 
 
+class Timed:
+    """What every case has, windowed or irregular; the rest of what a report asks is theirs to say."""
+
+    name: str
+    title: str
+    op: str
+    shape: tuple[int, ...]
+    function: str
+
+    plain = False
+    tolerance = 1e-4  # how far results of normal numbers may be apart
+
+    @property
+    def layer(self) -> str:
+        """Name of the cypool layer, ``MaxPool2d`` or ``GlobalAvgPool``."""
+        return "".join(part.capitalize() for part in self.function.split("_"))
+
+    def generator(self) -> np.random.Generator:
+        """Seeded, and the same in every run."""
+        return np.random.default_rng(zlib.crc32(self.name.encode()))
+
+
 @dataclass(frozen=True)
-class Case:
+class Case(Timed):
     """One pooling of one shape, ``(N, C, *spatial)``. ``kernel=None`` is global pooling, if it is max or average.
 
     Every peer has its own way of max and average; of all other operators, called as cypool's functions are called but
@@ -54,10 +76,9 @@ class Case:
             return name if self.op in WITHOUT_DIMENSION else f"{name}{self.ndim}d"
         return f"global_{self.op}_pool" if self.is_global else f"{self.op}_pool{self.ndim}d"
 
-    @property
-    def layer(self) -> str:
-        """Name of the cypool layer, ``MaxPool2d`` or ``GlobalAvgPool``."""
-        return "".join(part.capitalize() for part in self.function.split("_"))
+    def call(self) -> str:
+        """The call as text."""
+        return f"{self.function}({', '.join(f'{name}={brief(value)}' for name, value in self.arguments().items())})"
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the cypool function and layer; PyTorch's functions take the same ones."""
@@ -79,7 +100,7 @@ class Case:
     def data(self) -> np.ndarray:
         """Seeded and the same in every run: normal floats (sizes of them where signs will not do), bytes, or labels in
         blocks."""
-        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        rng = self.generator()
         if self.op == "mode":
             blocks = rng.integers(0, 1000, [*self.shape[:2], *(-(-n // 16) for n in self.spatial)]).astype(self.dtype)
             for axis, n in enumerate(self.spatial, 2):
@@ -175,8 +196,7 @@ class Case:
 
     @property
     def tolerance(self) -> float:
-        """How far results of normal numbers may be apart."""
-        return 1e-5 if self.plain else 1e-4
+        return 1e-5 if self.plain else super().tolerance
 
     @property
     def large(self) -> bool:
@@ -203,7 +223,9 @@ class Case:
             c = c // 2
         while math.prod(spatial) > 4 * limit:
             spatial = [size if size % 2 or size < 64 else size // 2 for size in spatial]
-        return replace(self, shape=(n, c, *spatial))
+        cut = {"logits": np.s_[:n, :c], "random_samples": np.s_[:n, :c], "weights": np.s_[:c]}
+        given = tuple((name, value[cut[name]] if name in cut else value) for name, value in self.given)
+        return replace(self, shape=(n, c, *spatial), given=given)
 
     def _per_axis(self, value: Sizes) -> tuple[int, ...]:
         return value if isinstance(value, tuple) else (value,) * self.ndim
@@ -325,10 +347,7 @@ OPERATOR_CASES = [
 ]
 
 
-ALL = (*CASES, *OPERATOR_CASES)
-
-
-def select(patterns: str, cases: Sequence[Case] = ALL) -> list[Case]:
+def select(patterns: str, cases: Sequence[Timed]) -> list[Timed]:
     """Cases whose name matches one of the comma-separated globs, in the list's order."""
     globs = [pattern.strip() for pattern in patterns.split(",")]
     return [case for case in cases if any(fnmatch(case.name, glob) for glob in globs)]

@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 from . import facts, report
-from .cases import Case, brief
+from .cases import Timed
 from .peers import OWN, PEERS, Prepared, Present, Settings, load
 from .report import geometric_mean, milliseconds, percent, ratio
 from .timing import Effort, Job, Timing, interleave
 
 HEADERS = ["case", "shape and window", "cypool", "ch.-last", "copy", "of copy"]
 HEADERS += ["best peer", "", "× best", "× torch", "noise"]
-WIDTHS = [18, 40, 9, 9, 9, 7, 21, 9, 7, 7, 5]
+WIDTHS = [9, 9, 9, 7, 21, 9, 7, 7, 5]  # behind the first two
 
 
 @dataclass
 class Result:
     """One case: times, layouts, and what went wrong, by the peers' keys."""
 
-    case: Case
+    case: Timed
     times: dict[str, Timing]
     layouts: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, dict[str, float]] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ class Result:
             "case": case.name,
             "title": case.title,
             "family": case.family,
-            "call": f"{case.function}({', '.join(f'{name}={brief(v)}' for name, v in case.arguments().items())})",
+            "call": case.call(),
             "window": case.describe(),
             "shape": case.shape,
             "bytes": case.bytes,
@@ -60,24 +61,26 @@ class Result:
             "versus_best_peer": self.versus(self.best_peer),
             "versus_pytorch": self.versus("torch"),
             "copy_rate": self.versus("copy"),
-            "times": {key: timing.record() | {"layout": self.layouts[key]} for key, timing in self.times.items()},
+            "times": {key: timing.record() | {"layout": self.layouts[key], "tried": self.tried[key]}
+                      for key, timing in self.times.items()},
             "wrong": self.wrong,
             "refused": self.refused,
         }
 
 
-def run(options: argparse.Namespace, cases: list[Case], effort: Effort) -> dict[str, Any]:
+def run(options: argparse.Namespace, cases: list[Timed], effort: Effort) -> dict[str, Any]:
     """Measure, print while measuring, and give the document for the JSON file."""
     settings = Settings(options.threads, options.reuse, options.backward)
     present = load(settings, options.peers)
     about = facts.collect(options.threads, present.versions)
     print(facts.headline(about))
     print(_explanation(options, effort), end="\n\n")
-    print(report.line(HEADERS, WIDTHS, 2), report.rule(WIDTHS), sep="\n")
+    widths = [*report.widths([case.name, case.describe()] for case in cases), *WIDTHS]
+    print(report.line(HEADERS, widths, 2), report.rule(widths), sep="\n")
     results = []
     for case in cases:
         results.append(measure(case, present, settings, effort))
-        print(report.line(_row(results[-1]), WIDTHS, 2), flush=True)
+        print(report.line(_row(results[-1]), widths, 2), flush=True)
     summary = summarise(results)
     _print_end(results, summary, present, options.threads)
     return {
@@ -92,7 +95,7 @@ def run(options: argparse.Namespace, cases: list[Case], effort: Effort) -> dict[
     }
 
 
-def measure(case: Case, present: Present, settings: Settings, effort: Effort) -> Result:
+def measure(case: Timed, present: Present, settings: Settings, effort: Effort) -> Result:
     """Prepare every peer, check it against cypool once, then time those that can."""
     x, ready, refused = case.data(), {}, {}
     for key, peer in present.peers.items():
@@ -108,7 +111,8 @@ def measure(case: Case, present: Present, settings: Settings, effort: Effort) ->
             ready[key] = prepared
     wrong = _disagreements(case, ready)
     times = interleave({key: Job(prepared.call) for key, prepared in ready.items()}, effort)
-    return Result(case, times, {key: prepared.layout for key, prepared in ready.items()}, wrong, refused)
+    layouts = {key: prepared.layout for key, prepared in ready.items()}
+    return Result(case, times, layouts, {key: prepared.tried for key, prepared in ready.items()}, wrong, refused)
 
 
 def summarise(results: list[Result]) -> list[dict[str, Any]]:
@@ -136,7 +140,7 @@ def _group(name: str, members: list[Result]) -> dict[str, Any]:
     }
 
 
-def _disagreements(case: Case, ready: dict[str, Prepared]) -> dict[str, str]:
+def _disagreements(case: Timed, ready: dict[str, Prepared]) -> dict[str, str]:
     """Results that differ from cypool's, or from the first peer's where cypool is not installed."""
     wrong: dict[str, str] = {}
     reference = None
@@ -230,6 +234,7 @@ def _print_notes(results: list[Result], present: Present, threads: int) -> None:
         print(f"Missing: {PEERS[key].name} ({reason})")
     _print_cases("Another result", results, lambda result: result.wrong)
     _print_cases("Refused", results, lambda result: result.refused)
+    _print_cases("Fastest way", results, _ways)
     greedy = _greedy(results, threads)
     if greedy:
         print(f"More processor time than {threads} thread{'s' if threads > 1 else ''}: {', '.join(greedy)}")
@@ -239,6 +244,16 @@ def _print_cases(title: str, results: list[Result], pick: Callable[[Result], dic
     for result in results:
         for key, reason in pick(result).items():
             print(f"{title}: {PEERS[key].name}, {result.case.name}: {reason}")
+
+
+def _ways(result: Result) -> dict[str, str]:
+    """Which of the ways to compose an operator was taken, and what trials of the others took."""
+    if result.case.plain:
+        return {}
+    return {
+        key: f"{result.layouts[key]}; tried " + ", ".join(f"{name} {milliseconds(s)}" for name, s in tried.items())
+        for key, tried in result.tried.items() if tried
+    }
 
 
 def _greedy(results: list[Result], threads: int) -> Iterable[str]:

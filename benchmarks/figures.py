@@ -27,9 +27,10 @@ def draw_peers(document: dict[str, Any], path: Path) -> None:
     """For each case three bars from the copy's time outwards: cypool, the best peer, PyTorch."""
     drawable = [record for record in document["results"] if "copy" in record["times"]]
     titles = {"max": "maximum pooling", "avg": "average pooling"}
+    titles |= dict.fromkeys(("regions", "sequences", "segments", "unpooling"), "without windows")
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in drawable:
-        groups.setdefault(titles.get(record["family"].split()[-2], "other operators"), []).append(record)
+        groups.setdefault(titles.get(record["family"].split()[-2:][0], "other operators"), []).append(record)
     panels = sorted(groups.items(), key=lambda group: [*titles.values(), "other operators"].index(group[0]))
     rows = max((len(group) for _, group in panels), default=1)
     figure = Figure(figsize=(9.2 * len(panels), 1.7 + 0.54 * rows), layout="constrained")

@@ -50,8 +50,13 @@ def geometric_mean(values: Iterable[float | None]) -> float | None:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Plain columns under headers, the first ``left`` of them aligned left."""
-    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
-    return "\n".join([line(headers, widths, left), rule(widths), *(line(row, widths, left) for row in rows)])
+    columns = widths([headers, *rows])
+    return "\n".join([line(headers, columns, left), rule(columns), *(line(row, columns, left) for row in rows)])
+
+
+def widths(rows: Iterable[Sequence[str]]) -> list[int]:
+    """Of columns that hold these rows."""
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def line(cells: Sequence[str], widths: Sequence[int], left: int = 1) -> str:

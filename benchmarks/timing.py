@@ -97,10 +97,12 @@ def interleave(jobs: dict[Name, Job], effort: Effort) -> dict[Name, Timing]:
 
 
 def estimate(call: Callable[[], Any], calls: int = 3) -> float:
-    """A quick best of a few calls after one warm call: enough to choose between layouts."""
-    call()
-    timing = Timing()
+    """A quick best of a few calls after one warm call, or that one if it is slow: enough to choose between layouts."""
+    warm, timing = Timing(), Timing()
     with quiet():
+        warm.add(call, 1)
+        if warm.elapsed > 0.5:
+            return warm.best
         for _ in range(calls):
             timing.add(call, 1)
             if timing.elapsed > 0.5:

@@ -176,6 +176,42 @@ def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndar
     return np.ascontiguousarray(index, np.int64).reshape(expected)
 
 
+def integers(name: str, value: Any) -> np.ndarray:
+    """An array of integers, as they are; an empty list is one."""
+    given = array(name, value)
+    if given.size == 0 and isinstance(value, (list, tuple)):
+        given = given.astype(np.int64)
+    check_dtype(name, given.dtype, INTEGERS)
+    return given
+
+
+def refuse_indices(index: np.ndarray, volume: int, what: str) -> None:
+    """Say which index is neither -1 nor one of so many positions."""
+    wrong = index[(index < -1) | (index >= volume)]
+    raise ValueError(f"indices must be at least 0 and less than {volume}, the {what}, or -1 for none, "
+                     f"got {wrong[0] if wrong.size else index.flat[0]}")
+
+
+def reduced_dtype(kind: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Of a "sum", "mean", "max" or "min", as NumPy has it."""
+    plain = native(dtype)
+    if kind in ("max", "min") or dtype_name(plain) in FLOATS:
+        return plain
+    return np.dtype(np.float64 if kind == "mean" else np.int64 if plain.kind == "i" else np.uint64)
+
+
+def fill(name: str, value: Any, dtype: np.dtype[Any]) -> float:
+    """A number that stands where there is nothing: of floats any, NaN as well."""
+    if dtype_name(dtype) not in FLOATS:
+        found = label(name, bool(value) if dtype.kind == "b" and value in (0, 1) else value, dtype)
+        if found is None:
+            raise TypeError(f"{name} must be an integer, got None")
+        return found
+    if isinstance(value, (float, np.floating)):
+        return float(value)
+    return number(name, value)
+
+
 # ---------------------------------------------------------------------------- windows
 
 def check_windows(windows: Any, ceil_mode: bool) -> None:
@@ -209,6 +245,16 @@ def integer(name: str, value: Any, least: int, whole: Any = None) -> int:
     return number
 
 
+def index(name: str, value: Any) -> int:
+    """An integer of either sign."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, got {show(value)}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {show(value)} of type {type(value).__name__}") from None
+
+
 def per_axis(name: str, value: Any, ndim: int, least: int) -> tuple[int, ...]:
     """An integer for every axis, or one for each."""
     if type(value) is int and least <= value <= LARGEST:
@@ -219,6 +265,14 @@ def per_axis(name: str, value: Any, ndim: int, least: int) -> tuple[int, ...]:
     if len(items) != ndim:
         raise ValueError(f"{name} must be an integer or {ndim} of them, one per spatial axis, got {show(value)}")
     return tuple(integer(name, item, least, value) for item in items)
+
+
+def bins(name: str, value: Any, ndim: int) -> tuple[int, ...]:
+    """So many bins along each axis."""
+    counts = per_axis(name, value, ndim, 1)
+    if max(counts) > MOST_BINS:
+        raise ValueError(f"{name} must be at most {MOST_BINS}, got {show(value)}")
+    return counts
 
 
 def output_size(value: Any, sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,7 +16,8 @@ class Operator:
     page : str
         Of the documentation.
     needs : str
-        What its gradient needs beside the output's: "indices", "shape", the "input", or "nothing" where it has none.
+        What its gradient needs beside the output's: "indices", "shape", the "input", an argument by its name, or
+        "nothing" where it has none.
     dimensions : tuple of int
         One function each; empty: one function for all.
     parameters : tuple of str
@@ -73,4 +74,20 @@ OPERATORS = (
     Operator("global_lp_pool", "global", "input", dimensions=()),
     Operator("global_gem_pool", "global", "input", dimensions=(), parameters=("p",)),
     Operator("global_attention_pool", "global", "input", dimensions=(), parameters=("logits",)),
+    Operator("roi_pool", "regions", "indices", dimensions=()),
+    Operator("roi_align", "regions", "input", dimensions=()),
+    Operator("ps_roi_pool", "regions", "boxes", dimensions=()),
+    Operator("ps_roi_align", "regions", "boxes", dimensions=()),
+    Operator("masked_avg_pool", "sequences", "mask", dimensions=()),
+    Operator("masked_max_pool", "sequences", "indices", dimensions=()),
+    Operator("k_max_pool", "sequences", "indices", dimensions=(1,)),
+    Operator("dynamic_k_max_pool", "sequences", "indices", dimensions=(1,)),
+    Operator("dynamic_pool", "sequences", "indices", dimensions=(2,)),
+    Operator("segment_sum", "segments", "segment_ids", dimensions=()),
+    Operator("segment_mean", "segments", "segment_ids", dimensions=()),
+    Operator("segment_max", "segments", "indices", dimensions=()),
+    Operator("segment_min", "segments", "indices", dimensions=()),
+    Operator("topk_pool", "segments", "input", dimensions=(), parameters=("scores",)),
+    Operator("max_unpool", "unpooling", "indices"),
+    Operator("avg_unpool", "unpooling", "kernel_size"),
 )

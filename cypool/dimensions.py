@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -75,12 +76,12 @@ def dimensions(function: Callable[Concatenate[int, P], R], make: Callable[..., C
     """
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
-    family, _, rest = function.__name__.removeprefix("_").partition("_pool")
+    family, pool, rest = re.split("(pool|unpool)", function.__name__.removeprefix("_"), maxsplit=1)
     text = inspect.cleandoc(function.__doc__ or "")
 
     def of(n: int) -> Callable[P, R]:
         call = make(partial(function, n))
-        _describe(call, function, f"{family}_pool{n}d{rest}", signature,
+        _describe(call, function, f"{family}{pool}{n}d{rest}", signature,
                   text.format(n=n, spatial=SHAPES[n], example=inspect.cleandoc(shown(n))))
         return call
 

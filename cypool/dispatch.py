@@ -88,6 +88,11 @@ def tap_kernels() -> ModuleType:
     return _beside("taps", in_use())
 
 
+def irregular_kernels() -> ModuleType:
+    """The module of segments, regions and unpooling, of the build in use."""
+    return _beside("irregular", in_use())
+
+
 @lru_cache
 def _beside(what: str, build: str) -> ModuleType:
     return importlib.import_module(f"cypool._kernels.{what}_{build}")

@@ -9,15 +9,32 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cypool import adaptive, arguments, dispatch, mixed, norms, pyramids, ranks, sampled, soft, weighted, windowed
+from cypool import (
+    adaptive,
+    arguments,
+    dispatch,
+    graphs,
+    mixed,
+    norms,
+    pyramids,
+    ranks,
+    regions,
+    sampled,
+    segments,
+    sequences,
+    soft,
+    unpooling,
+    weighted,
+    windowed,
+)
 from cypool.catalogue import layer_name
 from cypool.windowed import Array
 
 #: Arguments of functions that are no settings of their layers.
-NOT_SETTINGS = ("x", "logits", "mask", "out")
+NOT_SETTINGS = ("x", "logits", "mask", "out", "boxes", "offsets", "segment_ids", "scores", "edges", "indices")
 #: What stands for an argument in a layer's example; {n} is the number of dimensions.
 EXAMPLES = {"norm_type": "2", "p": "3.0", "r": "1.0", "alpha": "0.5", "rank": "0", "weights": "np.ones((2,) * {n})",
-            "gate_weights": "np.zeros((2,) * {n})", "leaf_weights": "np.ones((2,) * ({n} + 1))"}
+            "gate_weights": "np.zeros((2,) * {n})", "leaf_weights": "np.ones((2,) * ({n} + 1))", "ratio": "0.5"}
 
 
 class Layer:
@@ -152,6 +169,13 @@ class _Choice(Layer):
 
     which: ClassVar[str]
 
+    @property
+    def indices(self) -> Array:
+        """What the last forward chose, as :func:`cypool.max_unpool2d` takes it: ordinals of one byte, where these tell
+        it, or flat positions."""
+        index, windows, _ = self._recall()
+        return index if windows is None else unpooling.portable(index, windows, self.settings["data_format"])
+
     def __call__(self, x: ArrayLike) -> Any:
         s = self.settings
         given = arguments.array("x", x)
@@ -281,6 +305,45 @@ class _Forward(Layer):
         raise TypeError(f"{type(self).__name__} has no gradient: its result does not follow its input smoothly")
 
 
+class _Beside(Layer):
+    """Operators that take other arrays beside x, or whose indices are positions; `also` names the arrays.
+
+    What the gradient takes is kept as it is, not copied; indices in the smallest integers that hold them.
+    """
+
+    also: ClassVar[tuple[str, ...]] = ()
+    #: What the function gives beside y.
+    gives: ClassVar[str] = "indices"
+
+    def __call__(self, x: ArrayLike, *arrays: Any, **named: Any) -> Any:
+        given, s = arguments.array("x", x), dict(self.settings)
+        if len(arrays) > len(self.also) or not set(named) <= set(self.also[len(arrays):]):
+            raise TypeError(f"{type(self).__name__} must be called with x, {', '.join(self.also) or 'and no more'}, "
+                            f"got {len(arrays) + 1} arrays and {sorted(named)}")
+        beside = {**dict(zip(self.also, arrays, strict=False)), **named}
+        wanted = arguments.flag("return_indices", s.pop("return_indices", False))
+        asked = "return_indices" in self.settings and s.get("op") != "avg"
+        made = type(self).function(given, **beside, **s, **({"return_indices": True} if asked else {}))
+        y, *more = made if isinstance(made, tuple) else (made,)
+        last = s.get("data_format") in ("channels_last", "NLC", "NHWC", "NDHWC")
+        spatial = given.shape[-1 - self.ndim:-1] if last else given.shape[given.ndim - self.ndim:]
+        kept = {"x": given, "input_shape": given.shape, "input_size": spatial, **dict.fromkeys(self.also), **beside}
+        if more:
+            kept[self.gives] = _smallest(more[0], given.size) if asked else more[0]
+        names = inspect.signature(type(self).gradient).parameters
+        self._saved = {name: value for name, value in kept.items() if name in names}
+        return y if asked and not wanted else made
+
+    def backward(self, grad_output: ArrayLike) -> Any:
+        return type(self).gradient(grad_output, **{"indices": None} if self.settings.get("op") == "avg" else {},
+                                   **{**self._for_gradient(), **self._recall()})
+
+
+def _smallest(index: Array, most: int) -> Array:
+    """Indices of less than `most`, or -1, in few bytes."""
+    return index.astype(np.int16 if most <= 2**15 else np.int32 if most <= 2**31 else np.int64, copy=False)
+
+
 def _layer(base: type[Layer], module: Any, name: str, gradient: str, ndim: int, **more: Any) -> type[Layer]:
     """The layer of one function."""
     title = layer_name(name)
@@ -334,6 +397,22 @@ GlobalGemPool = _global(_Saving, norms, "global_gem_pool", learned=("p",))
 GlobalAttentionPool = _global(_Attention, soft, "global_attention_pool")
 SpatialPyramidPool = _global(_Saving, pyramids, "spatial_pyramid_pool")
 Sppf = _global(_Saving, pyramids, "sppf")
+RoiPool = _global(_Beside, regions, "roi_pool", also=("boxes",))
+RoiAlign = _global(_Beside, regions, "roi_align", also=("boxes",))
+PsRoiPool = _global(_Beside, regions, "ps_roi_pool", also=("boxes",))
+PsRoiAlign = _global(_Beside, regions, "ps_roi_align", also=("boxes",))
+MaskedAvgPool = _global(_Beside, sequences, "masked_avg_pool", also=("mask", "offsets"))
+MaskedMaxPool = _global(_Beside, sequences, "masked_max_pool", also=("mask", "offsets"))
+KMaxPool1d = _layer(_Beside, sequences, "k_max_pool1d", "k_max_pool1d_backward", 1)
+DynamicKMaxPool1d = _layer(_Beside, sequences, "dynamic_k_max_pool1d", "k_max_pool1d_backward", 1)
+DynamicPool2d = _layer(_Beside, sequences, "dynamic_pool2d", "dynamic_pool2d_backward", 2)
+SegmentSum = _global(_Beside, segments, "segment_sum", also=("segment_ids",))
+SegmentMean = _global(_Beside, segments, "segment_mean", also=("segment_ids",))
+SegmentMax = _global(_Beside, segments, "segment_max", also=("segment_ids",))
+SegmentMin = _global(_Beside, segments, "segment_min", also=("segment_ids",))
+TopkPool = _global(_Beside, graphs, "topk_pool", also=("scores", "segment_ids", "edges"), gives="idx")
+MaxUnpool1d, MaxUnpool2d, MaxUnpool3d = _each(_Beside, unpooling, "max_unpool", also=("indices",))
+AvgUnpool1d, AvgUnpool2d, AvgUnpool3d = _each(_Beside, unpooling, "avg_unpool")
 
 
 class Sequential:

@@ -225,6 +225,20 @@ def bins(sizes: tuple[int, ...], outputs: tuple[int, ...]) -> Windows:
 
 
 @lru_cache(maxsize=1024)
+def blocks(sizes: tuple[int, ...], outputs: tuple[int, ...]) -> Windows:
+    """As many blocks as outputs along each axis, one behind the other, the last ones an element longer where that does
+    not come out even. Elements that are fewer are each taken as several, which blocks of one or two of them share."""
+    axes = []
+    for size, out in zip(sizes, outputs, strict=True):
+        times = ceil_div(out, size)
+        each, longer = divmod(size * times, out)
+        begin = np.arange(out, dtype=np.int64) * each + np.maximum(0, np.arange(out) - (out - longer))
+        end = np.append(begin[1:], size * times)
+        axes.append(tabled(size, begin // times, (end - 1) // times + 1 - begin // times))
+    return Windows(tuple(axes))
+
+
+@lru_cache(maxsize=1024)
 def adjoint(windows: Windows) -> Windows:
     """The windows of the gradient. Along an axis that is one window all gradients are the same: it keeps length 1."""
     return Windows(tuple(batch(1) if axis.whole else axis.adjoint() for axis in windows.axes))

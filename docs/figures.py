@@ -168,6 +168,20 @@ def pool(x, kernel, stride, reduce):
     return y
 
 
+def rounded(value) -> int:
+    """To the nearest integer, halves away from zero."""
+    return int(np.copysign(np.floor(abs(value) + 0.5), value))
+
+
+def bilinear(x, row, column) -> float:
+    """What lies at a place of a plane whose elements are at whole numbers, inside it."""
+    top, left = min(int(row), x.shape[0] - 2), min(int(column), x.shape[1] - 2)
+    down, across = row - top, column - left
+    return sum(weight * x[top + i, left + j] for i, j, weight in (
+        (0, 0, (1 - down) * (1 - across)), (0, 1, (1 - down) * across), (1, 0, down * (1 - across)),
+        (1, 1, down * across)))
+
+
 def strings(values):
     """Whole numbers without a decimal point, others as short as they are."""
     return [[f"{value:g}" for value in row] for row in np.asarray(values)]
@@ -426,6 +440,143 @@ def draw_layouts(board) -> None:
         board.text(7.4, y + 0.34, name, SMALL, ha="right", family="monospace", reach=4.4)
         board.text(7.4, y + 0.78, shape, SMALL, QUIET, ha="right", reach=2.6)
     board.text(13.7, -0.3, "in memory", SMALL, QUIET)
+
+
+@figure
+def draw_regions(board) -> None:
+    """One box on a map: roi_pool rounds it, roi_align takes samples of it."""
+    x = np.array([[1, 0, 2, 4, 1, 0], [3, 5, 1, 2, 6, 2], [0, 2, 7, 3, 1, 4], [4, 1, 3, 8, 2, 9], [2, 6, 0, 1, 5, 3]])
+    box, bins, samples = (0.7, 0.7, 4.8, 3.9), 2, 2
+    (rows, columns), bin_of = x.shape, list(product(range(bins), repeat=2))
+
+    left, top, right, bottom = map(rounded, box)
+    maxima, extents = np.zeros((bins, bins), int), {}
+    for i, j in bin_of:
+        (y0, y1), (x0, x1) = extents[i, j] = [(begin + place * size // bins, begin - (-(place + 1) * size // bins))
+                                              for begin, size, place in ((top, bottom - top + 1, i),
+                                                                         (left, right - left + 1, j))]
+        maxima[i, j] = max(x[r, c] for r in range(y0, y1) for c in range(x0, x1))
+    inside = {(r, c): pale(QUIET, 0.13) for r in range(top, bottom + 1) for c in range(left, right + 1)}
+    board.grid(0, 0, strings(x), inside)
+    for k, (i, j) in enumerate(bin_of):
+        (y0, y1), (x0, x1) = extents[i, j]
+        board.frame(x0, y0, x1 - x0, y1 - y0, WINDOWS[k], inset=0.05 + 0.08 * j, line=2.0)
+    board.title(columns / 2, 0, "roi_pool", "the box rounded to elements")
+    board.arrow(columns + 0.35, 2.5, above="max")
+    board.grid(columns + 2.4, 1.5, strings(maxima), corners(solid))
+
+    shift = columns + 6.2
+    board.divide(shift - 0.9, -1, rows + 0.2)
+    board.grid(shift, 0, strings(x), default={"ink": QUIET})
+    means, (x0, y0, x1, y1) = np.zeros((bins, bins)), box
+    tall, broad = (y1 - y0) / bins, (x1 - x0) / bins
+    for colour, (i, j) in zip(WINDOWS, bin_of, strict=False):
+        for a, b in product(range(samples), repeat=2):
+            down, across = y0 + (i + (a + 0.5) / samples) * tall, x0 + (j + (b + 0.5) / samples) * broad
+            means[i, j] += bilinear(x, down - 0.5, across - 0.5) / samples**2
+            board.axes.plot(shift + across, down, "o", color=colour, markersize=5.5, markeredgecolor=PAPER, zorder=7)
+        board.box(shift + x0 + j * broad, y0 + i * tall, broad, tall, edge=colour, line=1.6, order=5,
+                  face=(*matplotlib.colors.to_rgb(colour), 0.13))
+    board.title(shift + columns / 2, 0, "roi_align", "the box as it is, samples between elements")
+    board.arrow(shift + columns + 0.35, 2.5, above="average")
+    wide = 1.35
+    for i, j in bin_of:
+        board.box(shift + columns + 2.4 + wide * j, 1.5 + i, wide, 1, face=tint(WINDOWS[2 * i + j], 0.3))
+        board.text(shift + columns + 2.4 + wide * (j + 0.5), 2.02 + i, f"{means[i, j]:.2f}", 10)
+    board.box(shift + columns + 2.4, 1.5, wide * bins, bins, edge=QUIET, line=1.1, order=4)
+    for at in (0, shift):
+        board.axes.add_patch(Rectangle((at + x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=INK, linewidth=1.5,
+                                       linestyle=(0, (3, 2)), zorder=6))
+
+
+@figure
+def draw_sequences(board) -> None:
+    """Padded sentences and what a mask leaves of them; the k largest in their order."""
+    sentences, length, k = ([3, 8, 1, 4], [2, 5, 9, 1, 6, 7], [4, 2]), 6, 3
+    for row, sentence in enumerate(sentences):
+        y, n, colour = 1.3 * row, len(sentence), WINDOWS[row]
+        best = sentence.index(max(sentence))
+        for t in range(length):
+            if t < n:
+                board.cell(t, y, str(sentence[t]), **(solid(colour) if t == best else pale(colour)))
+            else:
+                board.blank(t, y)
+        board.box(0, y, length, 1, edge=QUIET, line=1.1, order=4)
+        board.text(-0.3, y + 0.5, f"length {n}", SMALL, QUIET, ha="right", reach=2.0)
+        board.arrow(length + 0.35, y + 0.5, length=1.3)
+        board.cell(length + 2.1, y, f"{sum(sentence) / n:g}", **pale(colour, 0.3))
+        board.cell(length + 3.6, y, str(sentence[best]), **solid(colour))
+    board.text(length / 2, -0.42, "three sentences, padded", BODY, weight="bold")
+    board.text(length + 2.6, -0.42, "mean", BODY, weight="bold")
+    board.text(length + 4.1, -0.42, "max", BODY, weight="bold")
+    left = length + 7.2
+    board.divide(left - 1.3, -0.8, 3.7)
+    row = sentences[1]
+    largest = sorted(sorted(range(length), key=lambda t: (-row[t], t))[:k])
+    styles = {(0, t): solid(WINDOWS[1]) if t in largest else pale(WINDOWS[1]) for t in range(length)}
+    board.grid(left, 0, [list(map(str, row))], styles)
+    board.title(left + length / 2, 0, f"k-max, k = {k}")
+    for place, t in enumerate(largest):
+        x = left + (length - k) / 2 + place
+        board.axes.add_patch(FancyArrowPatch((left + t + 0.5, 1.06), (x + 0.5, 2.54), arrowstyle="-|>", color=QUIET,
+                                             mutation_scale=11, linewidth=1.3, shrinkA=0, shrinkB=0, zorder=4))
+        board.cell(x, 2.6, str(row[t]), **solid(WINDOWS[1]))
+    board.box(left + (length - k) / 2, 2.6, k, 1, edge=QUIET, line=1.1, order=4)
+
+
+@figure
+def draw_segments(board) -> None:
+    """Rows with ids in any order, and three reductions of each segment; segment 1 has no row."""
+    ids, segments, features = [0, 2, 0, 3, 2, 0, 3], 4, 2
+    x = np.array([[1, 5], [4, 0], [6, 2], [3, 7], [2, 8], [2, 2], [9, 1]])
+    for t, segment in enumerate(ids):
+        board.cell(-1.6, t, str(segment), face=PAPER, edge=PAPER, ink=WINDOWS[segment], weight="bold")
+        for f in range(features):
+            board.cell(f, t, str(x[t, f]), **pale(WINDOWS[segment], 0.3))
+    board.box(0, 0, features, len(ids), edge=QUIET, line=1.1, order=4)
+    board.title(1, 0, "x")
+    board.text(-1.1, -0.42, "ids", BODY, weight="bold")
+    board.arrow(features + 0.4, len(ids) / 2, length=1.5)
+    top = (len(ids) - segments) / 2
+    for place, (name, reduce) in enumerate((("sum", np.sum), ("mean", np.mean), ("max", np.max))):
+        left = features + 3.2 + 3.2 * place
+        for s, f in product(range(segments), range(features)):
+            column = [int(x[t, f]) for t, segment in enumerate(ids) if segment == s]
+            if column:
+                style = solid(WINDOWS[s]) if name == "max" else pale(WINDOWS[s], 0.3)
+                board.cell(left + f, top + s, f"{reduce(column):g}", **style)
+            else:
+                board.blank(left + f, top + s)
+                board.text(left + f + 0.5, top + s + 0.52, "0", colour=QUIET)
+        board.box(left, top, features, segments, edge=QUIET, line=1.1, order=4)
+        board.title(left + features / 2, top, name)
+    for s in range(segments):
+        board.text(features + 2.85, top + s + 0.52, str(s), colour=WINDOWS[s], weight="bold")
+    board.text(left + features + 0.3, top + 1.52, "no rows", SMALL, QUIET, ha="left", reach=1.8)
+
+
+@figure
+def draw_unpooling(board) -> None:
+    """The maxima of the textbook plane, put back where they were, and spread over their windows."""
+    values, places, back, spread = pool(TEXTBOOK, 2, 2, np.max), {}, np.zeros((4, 4), int), np.zeros((4, 4))
+    for (i, j), window in windows(TEXTBOOK.shape, 2, 2):
+        row, column = np.unravel_index(np.argmax(TEXTBOOK[window]), (2, 2))
+        places[i, j] = 2 * i + int(row), 2 * j + int(column)
+        back[places[i, j]] = values[i, j]
+        spread[window] += values[i, j] / 4
+    chosen = set(places.values())
+    board.grid(0, 0, strings(TEXTBOOK), {p: solid(QUADRANT[p]) if p in chosen else pale(QUADRANT[p]) for p in FOUR})
+    board.title(2, 0, "input")
+    board.arrow(4.35, 2, above="max pool")
+    board.grid(6.4, 1, strings(values), corners(solid))
+    for (i, j), (row, column) in places.items():
+        board.text(6.48 + j, 1.2 + i, str(4 * row + column), 6.0, PAPER, ha="left")
+    board.title(7.4, 1, "values", "small: the indices")
+    board.arrow(8.75, 2)
+    board.grid(10.8, 0, strings(back), {p: solid(QUADRANT[p]) if p in chosen else {"ink": FAINT} for p in FOUR})
+    board.title(12.8, 0, "max_unpool", "where they were")
+    board.grid(16.2, 0, strings(spread), {p: pale(QUADRANT[p]) for p in FOUR}, size=9.5)
+    board.title(18.2, 0, "avg_unpool", "÷ 4, to the whole window")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import faulthandler
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,27 @@ except ImportError:
     pass
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="run each test on every build, not on one of them by turns")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of a test that is there once for each build the short form runs one, chosen by its name."""
+    if config.getoption("--full"):
+        return
+    builds, kept, left_out = dispatch.available(), [], []
+    for item in items:
+        build = getattr(item, "callspec", None) and item.callspec.params.get("isa")
+        name = item.nodeid.replace(str(build), "isa", 1)
+        chosen = build is None or build == builds[zlib.crc32(name.encode()) % len(builds)]
+        (kept if chosen else left_out).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(params=dispatch.available())
 def isa(request):
-    """The name of the build in use: the test runs once on each one that this machine has."""
+    """The name of the build in use: with --full the test runs once on each one that this machine has."""
     before = dispatch.in_use()
     dispatch.use(request.param)
     yield request.param

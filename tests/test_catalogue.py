@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from formulas import FORMULAS
+from irregular import IRREGULAR
 from operators import OPERATORS as LISTED
 
 import cypool
@@ -23,6 +24,8 @@ ELSEWHERE = {
     "global_gem_pool": "test_formulas.py", "global_attention_pool": "test_formulas.py",
     "median_pool": "test_ranks.py", "rank_pool": "test_ranks.py", "mode_pool": "test_ranks.py",
 }
+#: Their gradient is another operator's.
+ANOTHERS = ("random_mixed_pool", "dynamic_k_max_pool")
 OTHERS = {"output_shape", "receptive_field", "get_num_threads", "set_num_threads", "show_config"}
 
 
@@ -43,21 +46,22 @@ def test_gradients_take_what_is_listed(op):
     for name in op.functions:
         layer = getattr(cypool, dict(zip(op.functions, op.layers, strict=True))[name])
         assert issubclass(layer, Layer) and layer.function.__name__ == name
-        if op.needs == "nothing" or op.name == "random_mixed_pool":
+        if op.needs == "nothing" or op.name in ANOTHERS:
             assert not hasattr(cypool, f"{name}_backward")
             continue
         names = list(inspect.signature(getattr(cypool, f"{name}_backward")).parameters)
         assert names[0] == "grad_output"
-        second = {"indices": "indices", "shape": "input_shape", "input": "x"}[op.needs]
+        second = {"indices": "indices", "shape": "input_shape", "input": "x"}.get(op.needs, op.needs)
         assert names[1] == second
         assert names[2 : 2 + len(op.parameters)] == list(op.parameters) or op.needs != "input"
-        learned = tuple(p for p in op.parameters if p != "logits")
+        learned = tuple(p for p in op.parameters if p not in ("logits", "scores"))
         assert layer.learned == learned
 
 
 @each_operator
 def test_every_operator_is_tested(op):
     tested = {o.name.rstrip("d").rstrip("123") for o in LISTED} | {f.name for f in FORMULAS}
+    tested |= {i.name.rstrip("d").rstrip("123") for i in IRREGULAR}
     if op.name in tested:
         return
     text = (ROOT / "tests" / ELSEWHERE[op.name]).read_text()
@@ -67,16 +71,17 @@ def test_every_operator_is_tested(op):
 @each_operator
 def test_every_operator_is_timed(op):
     """In the text of the cases: the tests do not import the benchmarks."""
-    text = (ROOT / "benchmarks" / "cases.py").read_text()
+    text = "".join((ROOT / "benchmarks" / f"{name}.py").read_text() for name in ("cases", "irregular"))
     name = op.name.removesuffix("_pool")
     plain = {"global_max", "global_avg", "min", "sum"}              # by the cases of max and average
-    assert name in plain or f'"{name}"' in text, f"{op.name} has no case"
+    named = [f'"{given}"' in text for given in (name, *op.functions)]
+    assert name in plain or any(named), f"{op.name} has no case"
 
 
 @each_operator
 def test_every_operator_is_documented(op):
     page = (ROOT / "docs" / "operators" / f"{op.page}.md").read_text()
-    assert re.search(rf"`{op.name}(\{{n\}}d|2d)?`", page), f"{op.name} is not on the page {op.page}"
+    assert re.search(rf"`{op.name}(\{{n\}}d|[123]d)?`", page), f"{op.name} is not on the page {op.page}"
     api = (ROOT / "docs" / "api.md").read_text().split()
     readme = (ROOT / "README.md").read_text()
     for name in (*op.functions, *op.layers):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..cases import Case
+from ..cases import Case, Timed
 from .base import Peer, Prepared, Settings, fastest
+from .idioms import IDIOMS
 
 
 class Copy(Peer):
@@ -25,7 +28,7 @@ class Copy(Peer):
         self.version = np.__version__
         self.pool = ThreadPoolExecutor(settings.threads - 1) if settings.threads > 1 else None
 
-    def prepare(self, case: Case, x: np.ndarray) -> Prepared:
+    def prepare(self, case: Timed, x: np.ndarray) -> Prepared:
         # Backward reads the gradient of the output and writes that of the input: the same bytes once more.
         total = case.bytes * (2 if self.settings.backward else 1)
         source = np.resize(x, max(1, total // 8))
@@ -36,7 +39,7 @@ class Copy(Peer):
             return whole
         return fastest(whole, Prepared(partial(self._shares, source, target)))
 
-    def prepare_backward(self, case: Case, x: np.ndarray) -> Prepared:
+    def prepare_backward(self, case: Timed, x: np.ndarray) -> Prepared:
         return self.prepare(case, x)
 
     operator = operator_backward = prepare_backward
@@ -76,6 +79,10 @@ class NumpyTextbook(Peer):
             return y if case.op == "max" else y / divisor
 
         return Prepared(call)
+
+    def ways(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        ways = IDIOMS[case.op](case, **dict(case.given)) if case.op in IDIOMS else ()
+        return [Prepared(partial(way, x), layout=name) for name, way in ways]
 
     def _reshaped(self, case: Case, x: np.ndarray) -> Prepared:
         reduce = np.max if case.op == "max" else np.mean
@@ -121,7 +128,7 @@ class Tinybrain(Peer):
     def prepare(self, case: Case, x: np.ndarray) -> Prepared | None:
         return None
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+    def operator(self, case: Timed, x: np.ndarray) -> Prepared | None:
         if case.op != "mode" or set(case.kernels) != {2} or not case.tiles or case.shape[:2] != (1, 1):
             return None
         volume = np.asfortranarray(x[0, 0].reshape(*case.spatial, *(1,) * (3 - case.ndim)))
@@ -131,20 +138,22 @@ class Tinybrain(Peer):
 
 
 class Scipy(Peer):
-    """``scipy.ndimage``: sliding filters only, stride 1."""
+    """``scipy.ndimage``'s sliding filters, stride 1; sums of segments as a product with a sparse matrix."""
 
     key, name, module = "scipy", "SciPy", "scipy"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         import scipy
-        from scipy import ndimage
+        from scipy import ndimage, sparse
 
-        self.ndimage, self.version = ndimage, scipy.__version__
+        self.ndimage, self.sparse, self.version = ndimage, sparse, scipy.__version__
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+    def operator(self, case: Timed, x: np.ndarray) -> Prepared | None:
         """Median and rank filters; their edges are another matter, so the results are compared without."""
-        if not case.slides or case.op not in ("median", "rank"):
+        if case.op in ("segment_sum", "segment_mean"):
+            return Prepared(self._product(case, x, **dict(case.given)), layout="sparse matrix")
+        if case.op not in ("median", "rank") or not case.slides:
             return None
         size = (1, 1, *case.kernels)
         if case.op == "median":
@@ -158,6 +167,20 @@ class Scipy(Peer):
         if case.op == "max":
             return Prepared(partial(self.ndimage.maximum_filter, x, size, mode="constant", cval=-np.inf))
         return Prepared(partial(self.ndimage.uniform_filter, x, size, mode="constant", cval=0.0))
+
+
+    def _product(self, case: Timed, x: np.ndarray, segment_ids: np.ndarray, num_segments: int) -> Callable[[], Any]:
+        """A matrix with a one in each column."""
+        rows = len(x)
+
+        def total() -> np.ndarray:
+            ones = np.ones(rows, x.dtype)
+            return self.sparse.csc_array((ones, segment_ids, np.arange(rows + 1)), (num_segments, rows)) @ x
+
+        def mean() -> np.ndarray:
+            return total() / np.maximum(np.bincount(segment_ids, minlength=num_segments), 1)[:, None].astype(x.dtype)
+
+        return total if case.op == "segment_sum" else mean
 
 
 def _divisor(case: Case) -> np.ndarray | np.float32:

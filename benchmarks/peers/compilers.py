@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..cases import Case
+from ..cases import Case, Timed
 from .base import Peer, Prepared, Settings, fastest, from_last, to_last
 
 
@@ -34,6 +35,25 @@ class TensorFlow(Peer):
         data = data[:, None] if lift else data
         call = self._pooling(case, data, lift)
         return Prepared(call, lambda y: from_last(y[:, 0] if lift else y), "channels-last")
+
+    def ways(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        """Segments, of which those without rows are 0 here as well."""
+        if not case.op.startswith("segment_"):
+            return []
+        math, kind = self.tf.math, case.op.removeprefix("segment_")
+        data, ids = self.tf.constant(x), self.tf.constant(dict(case.given)["segment_ids"])
+        most = self.tf.constant(case.segments)
+
+        def any_order() -> Any:
+            y = getattr(math, f"unsorted_segment_{kind}")(data, ids, most)
+            return y if kind in ("sum", "mean") else self.tf.where(math.abs(y) < data.dtype.max, y, 0)
+
+        def rising() -> Any:
+            y = getattr(math, case.op)(data, ids)
+            return self.tf.pad(y, [(0, most - self.tf.shape(y)[0]), (0, 0)])
+
+        ways = {"unsorted_segment": any_order, **({"segment": rising} if case.rising else {})}
+        return [Prepared(way, layout=name) for name, way in ways.items()]
 
     def _pooling(self, case: Case, data: Any, lift: bool) -> Callable[[], Any]:
         """Padding by its name where TensorFlow has one, explicitly where the operator takes it, else by ``tf.pad``."""
@@ -76,11 +96,30 @@ class Jax(Peer):
         last = Prepared(self._compiled(case, to_last(x), slice(1, -1)), from_last, "channels-last")
         return fastest(Prepared(self._compiled(case, x, slice(2, None)), layout="channels-first"), last)
 
+    def operator(self, case: Timed, x: np.ndarray) -> Prepared | None:
+        """Segments, of which those without rows are 0 here as well."""
+        if not case.op.startswith("segment_"):
+            return None
+        ops, jnp, kind = self.jax.ops, self.jax.numpy, case.op.removeprefix("segment_")
+        reduce = getattr(ops, "segment_sum" if kind == "mean" else case.op)
+        settings = {"num_segments": case.segments, "indices_are_sorted": case.rising}
+
+        def segments(x: Any, ids: Any) -> Any:
+            y = reduce(x, ids, **settings)
+            if kind == "mean":
+                return y / jnp.maximum(ops.segment_sum(jnp.ones_like(ids), ids, **settings), 1)[:, None]
+            return y if kind == "sum" else jnp.where(jnp.isinf(y), 0, y)
+
+        ids = dict(case.given)["segment_ids"].astype(np.int32)  # it has no others unless told to
+        return Prepared(self._ready(segments, x, ids), layout="jax.ops")
+
     def _compiled(self, case: Case, x: np.ndarray, spatial: slice) -> Callable[[], Any]:
-        pool = self.jax.jit(self._global(case, spatial) if case.is_global else self._windowed(case, spatial))
-        data = self.jax.device_put(x)
-        pool(data).block_until_ready()
-        return lambda: pool(data).block_until_ready()
+        return self._ready(self._global(case, spatial) if case.is_global else self._windowed(case, spatial), x)
+
+    def _ready(self, function: Callable[..., Any], *arrays: np.ndarray) -> Callable[[], Any]:
+        compiled = partial(self.jax.jit(function), *map(self.jax.device_put, arrays))
+        compiled().block_until_ready()
+        return lambda: compiled().block_until_ready()
 
     def _global(self, case: Case, spatial: slice) -> Callable[[Any], Any]:
         axes = tuple(range(2 + case.ndim))[spatial]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cases import Case
+from ..cases import Case, Timed
 from .base import Peer, Prepared, Settings, fastest, from_last, to_last
 
 INTERLEAVED = 4  # channels that OpenCV's filters all take at once
@@ -27,7 +27,7 @@ class OpenCV(Peer):
         self.cv2, self.version = cv2, cv2.__version__
         cv2.setNumThreads(settings.threads)
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
+    def operator(self, case: Timed, x: np.ndarray) -> Prepared | None:
         """``medianBlur``: the edges are another matter there, so the results are compared without."""
         if case.op != "median" or not case.slides or case.ndim != 2:
             return None

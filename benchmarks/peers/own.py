@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from ..cases import Case
-from .base import Peer, Prepared, Settings, from_last, random_gradient, to_last
+from ..cases import Case, Timed
+from .base import LIKE_X, Peer, Prepared, Settings, both, from_last, random_gradient, to_last
 
 
 class Cypool(Peer):
@@ -45,34 +47,44 @@ class Cypool(Peer):
 
         return Prepared(call, self.restore, self.data_format)
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared:
-        given = {name: self.arrange(value) if name == "logits" else value
-                 for name, value in self.arguments(case).items()}
-        call = partial(getattr(self.cypool, case.function), self.arrange(x), **given)
+    def operator(self, case: Timed, x: np.ndarray) -> Prepared | None:
+        function = getattr(self.cypool, case.function)
+        if not self.takes(function):
+            return None
+        given = {name: self.arranged(name, value) for name, value in self.arguments(case).items()}
+        call = partial(function, self.arrange(x), **given)
         return Prepared(call, lambda y: self.restored(y, x), self.data_format)
 
     def restored(self, y: Any, x: np.ndarray) -> np.ndarray:
         y = y[0] if isinstance(y, tuple) else y
         return self.restore(y) if y.ndim == x.ndim else y
 
-    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
-        given = self.arguments(case)
-        more = [self.arrange(given.pop("logits"))] if "logits" in given else []
-        layer, arranged = getattr(self.cypool, case.layer)(**given), self.arrange(x)
-        y = layer(arranged, *more)
-        grad = random_gradient(self.restored(y, x).shape)
-        grad = self.arrange(grad) if grad.ndim == x.ndim else grad
-        if type(layer).gradient is None:
+    def operator_backward(self, case: Timed, x: np.ndarray) -> Prepared | None:
+        kind = getattr(self.cypool, case.layer)
+        if kind.gradient is None or not self.takes(kind.function):
             return None
+        given = {name: self.arranged(name, value) for name, value in self.arguments(case).items()}
+        settings = {name: value for name, value in given.items() if name in signature(kind).parameters}
+        beside = {name: value for name, value in given.items() if name not in settings}
+        layer = kind(**settings)
+        forward = partial(layer, self.arrange(x), **beside)
+        grad = random_gradient(self.restored(forward(), x).shape)
+        grad = self.arrange(grad) if grad.ndim == x.ndim else grad
 
-        def call() -> np.ndarray:
-            layer(arranged, *more)
+        def backward(_: Any) -> np.ndarray:
             back = layer.backward(grad)
             return back[0] if isinstance(back, tuple) else back
 
-        return Prepared(call, self.restore, self.data_format)
+        return both(forward, backward, self.restore, self.data_format)
 
-    def arguments(self, case: Case) -> dict[str, Any]:
+    def takes(self, function: Callable[..., Any]) -> bool:
+        """Whether a function knows this order of axes."""
+        return True
+
+    def arranged(self, name: str, value: Any) -> Any:
+        return self.arrange(value) if name in LIKE_X else value
+
+    def arguments(self, case: Timed) -> dict[str, Any]:
         return case.arguments()
 
     def arrange(self, x: np.ndarray) -> np.ndarray:
@@ -88,7 +100,10 @@ class CypoolChannelsLast(Cypool):
     key, name = "cypool-cl", "cypool channels-last"
     data_format = "channels_last"
 
-    def arguments(self, case: Case) -> dict[str, Any]:
+    def takes(self, function: Callable[..., Any]) -> bool:
+        return "data_format" in signature(function).parameters
+
+    def arguments(self, case: Timed) -> dict[str, Any]:
         return case.arguments() | {"data_format": self.data_format}
 
     def arrange(self, x: np.ndarray) -> np.ndarray:

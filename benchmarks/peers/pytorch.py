@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..cases import Case
-from .base import Peer, Prepared, Settings, random_gradient
+from ..cases import Case, Timed
+from .base import LIKE_X, Peer, Prepared, Settings, both, random_gradient
 from .compositions import COMPOSED
+from .irregular import WAYS
+
+#: Arguments that no gradient is asked for.
+CONSTANT = ("random_samples", "boxes")
 
 
 class PyTorch(Peer):
@@ -38,28 +42,40 @@ class PyTorch(Peer):
         grad = random_gradient((*case.shape[:2], *case.outputs))
         return self._both(case, self._arrange(x), self._arrange(grad), self.layout)
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
-        if case.op not in COMPOSED:
-            return None
-        return Prepared(partial(self._composed(case), self._arrange(x)), _array, self.layout)
+    def ways(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        tensor = self._arrange(x)
+        return [Prepared(partial(way, tensor), _array, name) for name, way in self._composed(case, self._given(case))]
 
-    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
-        if case.op not in COMPOSED:
-            return None
-        forward, tensor = self._composed(case), self._arrange(x).requires_grad_(True)
-        grad = random_gradient(tuple(forward(tensor).shape))
+    def ways_backward(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        given = self._given(case)
+        ways = self._composed(case, given)
+        if not ways:
+            return []
+        tensor = self._arrange(x).requires_grad_(True)
+        inputs = [tensor, *(given[name] for name in ("scores",) if name in given)]
+        grad = random_gradient(tuple(ways[0][1](tensor).shape))
         grad = self._arrange(grad) if grad.ndim == x.ndim else self.torch.from_numpy(grad)
-        backward = self.torch.autograd.grad
-        return Prepared(lambda: backward(forward(tensor), tensor, grad)[0], _array, self.layout)
 
-    def _composed(self, case: Case) -> Callable[[Any], Any]:
-        """What makes up an operator that PyTorch does not have; parameters want gradients too."""
-        given = {name: self._arrange(value) if name == "logits" else self.torch.from_numpy(value)
+        def backward(y: Any) -> Any:
+            return self.torch.autograd.grad(y, inputs, grad)[0]
+
+        return [both(partial(way, tensor), backward, _array, name) for name, way in ways]
+
+    def _given(self, case: Timed) -> dict[str, Any]:
+        """The other arguments, arrays as tensors; parameters want gradients too."""
+        given = {name: self._arrange(value) if name in LIKE_X else self.torch.from_numpy(value)
                  if isinstance(value, np.ndarray) else value for name, value in case.given}
         if self.settings.backward:
-            given = {name: value.requires_grad_(True) if self.torch.is_tensor(value) and name != "random_samples"
-                     else value for name, value in given.items()}
-        return partial(COMPOSED[case.op], self.torch, case, **given)
+            for name, value in given.items():
+                if self.torch.is_tensor(value) and value.is_floating_point() and name not in CONSTANT:
+                    value.requires_grad_(True)
+        return given
+
+    def _composed(self, case: Timed, given: dict[str, Any]) -> list[tuple[str, Callable[[Any], Any]]]:
+        """What makes up an operator that PyTorch does not have, in one way or several."""
+        if case.op in COMPOSED:
+            return [(self.layout, partial(COMPOSED[case.op], self.torch, case, **given))]
+        return list(WAYS[case.op](self.torch, case, **given)) if case.op in WAYS else []
 
     def _arrange(self, x: np.ndarray) -> Any:
         return self.torch.from_numpy(x)
@@ -95,11 +111,11 @@ class PyTorchChannelsLast(PyTorch):
         shape = (*case.shape[:2], *((1,) * case.ndim if case.is_global else case.outputs))
         return Prepared(self._forward(case, self._arrange(x)), partial(_like, shape), self.layout)
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
-        return None if case.ndim == 1 else super().operator(case, x)
+    def ways(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        return super().ways(case, x) if x.ndim > 3 else []
 
-    def operator_backward(self, case: Case, x: np.ndarray) -> Prepared | None:
-        return None if case.ndim == 1 else super().operator_backward(case, x)
+    def ways_backward(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        return super().ways_backward(case, x) if x.ndim > 3 else []
 
     def _arrange(self, x: np.ndarray) -> Any:
         torch = self.torch
@@ -115,8 +131,8 @@ class OneDNN(PyTorch):
     key, name = "onednn", "oneDNN"
     gradients = False
 
-    def operator(self, case: Case, x: np.ndarray) -> Prepared | None:
-        return None
+    def ways(self, case: Timed, x: np.ndarray) -> list[Prepared]:
+        return []
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

@@ -21,6 +21,7 @@ import numpy as np
 
 cnp.import_array()
 
+include "numbers/halves.pxi"
 include "numbers/types.pxi"
 include "numbers/shuffles.pxi"
 include "rows/reductions.pxi"

@@ -21,3 +21,11 @@ class Plan:
         sizes: Sequence[int],
     ) -> None: ...
     def run(self, x: NDArray[Any], y: NDArray[Any], threads: int) -> None: ...
+
+def k_largest(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    index: NDArray[np.int64] | None,
+    keys: tuple[bool, bool, int, int, int],
+    threads: int,
+) -> None: ...
