@@ -192,6 +192,14 @@ def refuse_indices(index: np.ndarray, volume: int, what: str) -> None:
                      f"got {wrong[0] if wrong.size else index.flat[0]}")
 
 
+def chosen(value: Any, expected: tuple[int, ...]) -> np.ndarray:
+    """Indices of the shape of a gradient, as they are."""
+    index = integers("indices", value)
+    if index.shape != expected:
+        raise ValueError(f"indices must have the shape of grad_output {expected}, got {index.shape}")
+    return index
+
+
 def reduced_dtype(kind: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Of a "sum", "mean", "max" or "min", as NumPy has it."""
     plain = native(dtype)

@@ -90,6 +90,7 @@ def tap_kernels() -> ModuleType:
 
 def irregular_kernels() -> ModuleType:
     """The module of segments, regions and unpooling, of the build in use."""
+    keep_memory()
     return _beside("irregular", in_use())
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments
-from cypool.irregular import examine
+from cypool.irregular import examine, take_rows
+from cypool.pieces import PIECE
 from cypool.windowed import Array
 
 
@@ -40,6 +41,15 @@ def _wanted(ratio: Any, count: Array) -> Array:
     return np.array([min(n, math.ceil(exact * n)) for n in count.tolist()], np.int64)
 
 
+def _falling(score: Array) -> Array:
+    """The order of falling scores, equal ones in theirs."""
+    if score.dtype.name == "float64" or score.size >= 2**32:
+        return np.argsort(-score, kind="stable")
+    bits = (score.astype(np.float32) + np.float32(0)).view(np.uint32)       # -0.0 becomes 0.0
+    rising = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF))
+    return np.sort(rising.astype(np.uint64) << 32 | np.arange(score.size, dtype=np.uint64)).astype(np.uint32)
+
+
 def _chosen(score: Array, ratio: Any, segment_ids: Any, ordered: bool) -> Array:
     """Which nodes are kept, graph by graph."""
     nodes = score.size
@@ -57,10 +67,12 @@ def _chosen(score: Array, ratio: Any, segment_ids: Any, ordered: bool) -> Array:
             ids = ids.astype(np.int64, copy=False)
     count = np.bincount(ids) if nodes else np.zeros(0, np.int64)
     wanted = _wanted(ratio, count)
-    order = np.lexsort((np.arange(nodes), -score.astype(np.float64), ids))      # by graph, then score, then place
+    order = _falling(score)
+    if count.size > 1:                              # by graph, then score; short integers are sorted by their digits
+        order = order[np.argsort(ids[order].astype(np.uint16 if count.size <= 2**16 else np.int64), kind="stable")]
     begin = np.cumsum(count) - count
     graph = ids[order]
-    idx = order[np.arange(nodes) - begin[graph] < wanted[graph]]
+    idx = order[np.arange(nodes) - begin[graph] < wanted[graph]].astype(np.int64)
     return np.sort(idx) if ordered else idx
 
 
@@ -82,6 +94,19 @@ def _induced(edges: Any, idx: Array, nodes: int) -> Any:
     place[idx] = np.arange(idx.size)
     renamed = place[pairs.astype(np.int64)]
     return renamed[:, (renamed >= 0).all(0)].astype(arguments.native(pairs.dtype))
+
+
+def _gate(score: Array, idx: Array, x: Array) -> Array:
+    """The tangents of some scores, ready to broadcast to x's rows, in what these are computed in."""
+    gate = np.tanh(score[idx].astype(np.float64))
+    real = np.float64 if x.dtype.name == "float64" else np.float32
+    return gate.astype(real).reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def _pieces(rows: int, x: Array) -> list[slice]:
+    """Rows that are worked on at once."""
+    step = max(1, PIECE // max(1, x[:1].size))
+    return [slice(i, min(rows, i + step)) for i in range(0, rows, step)]
 
 
 def topk_pool(x: ArrayLike, scores: ArrayLike, ratio: float | SupportsIndex, segment_ids: ArrayLike | None = None, *,
@@ -145,13 +170,18 @@ def topk_pool(x: ArrayLike, scores: ArrayLike, ratio: float | SupportsIndex, seg
            [1, 0]]))
     """
     given, score = _nodes(x, scores)
-    arguments.threads(num_threads)
+    threads = arguments.threads(num_threads)
     idx = _chosen(score, ratio, segment_ids, arguments.flag("sort", sort))
     y = arguments.out_array(out, (idx.size, *given.shape[1:]), arguments.native(given.dtype), given, score)
-    gate = np.tanh(score[idx].astype(np.float64)).reshape(-1, *(1,) * (given.ndim - 1))
-    real = np.float64 if given.dtype.name == "float64" else np.float32
+    gate = _gate(score, idx, given)
+    plain = given.dtype == y.dtype and given.flags.c_contiguous and y.flags.c_contiguous and given.size > 0
     with np.errstate(all="ignore"):
-        y[...] = given[idx] * gate.astype(real)
+        for rows in _pieces(idx.size, given):
+            if plain:
+                take_rows(given.reshape(score.size, -1), idx[rows], y[rows].reshape(idx[rows].size, -1), threads)
+                np.multiply(y[rows], gate[rows], out=y[rows], casting="unsafe")
+            else:
+                np.multiply(given[idx[rows]], gate[rows], out=y[rows], casting="unsafe")
     return (y, idx) if edges is None else (y, idx, _induced(edges, idx, score.size))
 
 
@@ -211,14 +241,22 @@ def topk_pool_backward(grad_output: ArrayLike, x: ArrayLike, scores: ArrayLike, 
     if wrong.size:
         raise ValueError(f"idx must be at least 0 and less than {score.size}, got {wrong[0]}")
     grad_x = arguments.out_array(out, given.shape, arguments.native(given.dtype), grad, given, score)
-    rows = index.astype(np.int64)
-    gate = np.tanh(score[rows].astype(np.float64))
-    wide = grad.reshape(rows.size, -1).astype(np.float64)
+    places = index.astype(np.int64)
+    once = not places.size or int(np.bincount(places).max()) == 1
+    gate, for_score = _gate(score, places, given), np.zeros(score.size)
+    for_x = grad_x if once else np.zeros(given.shape)
+    for_x[...] = 0
     with np.errstate(all="ignore"):
-        part = (wide * gate[:, None]).reshape(grad.shape)
-        by_score = (1 - gate**2) * (wide * given[rows].reshape(wide.shape).astype(np.float64)).sum(1)
-        for_x, for_score = np.zeros(given.shape), np.zeros(score.size)
-        np.add.at(for_x, rows, part)
-        np.add.at(for_score, rows, by_score)
-        grad_x[...] = for_x
+        for rows in _pieces(places.size, given):
+            at, g = places[rows], grad[rows]
+            part = (g * gate[rows]).astype(for_x.dtype)
+            products = (given[at] * g).reshape(len(at), -1).sum(1, dtype=np.float64)
+            slope = 1 - np.tanh(score[at].astype(np.float64)) ** 2
+            if once:
+                for_x[at], for_score[at] = part, slope * products
+            else:
+                np.add.at(for_x, at, part)
+                np.add.at(for_score, at, slope * products)
+        if not once:
+            grad_x[...] = for_x
         return grad_x, for_score.astype(arguments.native(score.dtype))

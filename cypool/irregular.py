@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 
 from cypool import arguments, dispatch
+from cypool.pieces import PIECE
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Bytes that the sums and maxima of unsorted segments may take at once, of all threads.
 STATES = 14 << 20
+#: Features of a line of the cache; threads below which it is no gain that each goes through all ids.
+LINE, FEW = 16, 4
+#: Ids that are looked at to tell whether they may rise.
+GLANCE = 1024
 #: Rows that an index beside a float can number.
 NUMBERED = 2**31
 
@@ -155,8 +160,12 @@ def reduce_segments(x: Array, ids: Array, which: str, out: Array, index: Array |
     segments, features = out.shape
     used = dispatch.threads_for(x.size, threads)
     size = 8 if which == "sum" else 2 * out.itemsize            # of a sum; of a maximum and its row
-    shares = max(used, -(-segments * features * size // STATES))
-    if shares > 1:
+    shares, wide = -(-segments * features * size // STATES), features
+    if features >= LINE * used:                                 # each thread some of the features, in whole lines,
+        wide = -(-features // (LINE * used)) * LINE
+    elif used >= FEW:                                           # or some of the segments
+        shares = max(used, shares)
+    if features > 1 and not (np.diff(ids[:GLANCE].astype(np.int64, copy=False)) < 0).any() or shares > used:
         least, most, rises, begin = examine(ids, segments, threads)
         if least < 0 or most >= segments:
             return False
@@ -164,7 +173,8 @@ def reduce_segments(x: Array, ids: Array, which: str, out: Array, index: Array |
             reduce_runs(x, begin[:-1], begin[1:], None, which, out, index, count, empty, threads)
             return True
     return bool(dispatch.irregular_kernels().reduce_listed(
-        x, codes(x), ids[None, :, None], codes(ids), which, out, index, count, empty, -(-segments // shares), used))
+        x, codes(x), ids[None, :, None], codes(ids), which, out, index, count, empty, -(-segments // shares),
+        wide, used))
 
 
 def take_rows(x: Array, ids: Array, out: Array, threads: int | None) -> None:
@@ -195,7 +205,18 @@ def add_chosen(grad: Array, index: Array, image: Array, out: Array, threads: int
     real = np.dtype(np.float64 if grad.dtype.name == "float64" else np.float32)
     result = Result(out, real)
     order, begin = image_order(image, out.shape[0])
-    inside = dispatch.irregular_kernels().spread_regions(
-        result.made, order, begin, np.ascontiguousarray(grad, real), index, dispatch.threads_for(out.size, threads))
+    used, inside = dispatch.threads_for(out.size, threads), True
+    whole = all(a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned
+                for a, dtype in ((index, np.dtype(np.int64)), (grad, real)))
+    some = out.shape[1] if whole else max(1, PIECE // max(1, index[:, :1].size))
+    for g in range(0, out.shape[1], some):                      # some groups at a time, where they must be converted
+        groups = slice(g, g + some)
+        part = result.made[:, groups]
+        made = part if part.flags.c_contiguous else np.empty(part.shape, real)
+        inside = inside and bool(dispatch.irregular_kernels().spread_regions(
+            made, order, begin, *(grad, index) if whole else (np.ascontiguousarray(grad[:, groups], real),
+                                                              np.ascontiguousarray(index[:, groups], np.int64)), used))
+        if made is not part:
+            part[...] = made
     result.done()
-    return bool(inside)
+    return inside

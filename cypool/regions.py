@@ -325,7 +325,7 @@ def roi_pool_backward(grad_output: ArrayLike, indices: ArrayLike, boxes: Boxes, 
     bins = (grad.shape[1:3] if last else grad.shape[2:]) if grad.ndim == 4 else (1, 1)
     c = _Call(shape, boxes, tuple(max(n, 1) for n in bins), 1.0, data_format, num_threads)
     grad = c.grad(grad)
-    index = arguments.indices(indices, grad.shape, False)
+    index = arguments.chosen(indices, grad.shape)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
     made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
     if not add_chosen(c.results(grad), c.results(index), c.image, c.map(made) if made.size else made, c.threads):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from cypool import arguments
 from cypool.irregular import add_chosen, examine, reduce_all, reduce_segments, take_rows
+from cypool.pieces import PIECE
 from cypool.windowed import Array
 
 
@@ -296,10 +297,13 @@ def _gather(grad_output: Any, segment_ids: Any, mean: bool, out: Any, num_thread
         return result
     rows = np.ascontiguousarray(grad, dtype)                    # of segments: far fewer than rows
     if mean:
-        count = np.bincount(ids.astype(np.int64, copy=False), minlength=len(grad))
-        count = np.maximum(count, 1).reshape(-1, *(1,) * (grad.ndim - 1))
+        count = np.maximum(np.bincount(ids.astype(np.int64, copy=False), minlength=len(grad)), 1)
+        shared, step = np.empty_like(rows), max(1, PIECE // max(1, rows[:1].size))
         with np.errstate(all="ignore"):
-            rows = (rows / count).astype(dtype)
+            for i in range(0, len(rows), step):
+                by = count[i : i + step].reshape(-1, *(1,) * (grad.ndim - 1))
+                shared[i : i + step] = rows[i : i + step] / by
+        rows = shared
     made = result if result.flags.c_contiguous else np.empty(result.shape, dtype)
     take_rows(rows.reshape(len(grad), -1), ids, made.reshape(ids.size, -1), threads)
     if made is not result:
@@ -435,7 +439,7 @@ def segment_max_backward(grad_output: ArrayLike, indices: ArrayLike, input_shape
     shape = arguments.shape("input_shape", input_shape, grad.ndim)
     if shape[1:] != grad.shape[1:]:
         raise ValueError(f"input_shape must have the features of grad_output {grad.shape[1:]}, got {shape}")
-    index = arguments.indices(indices, grad.shape, False)
+    index = arguments.chosen(indices, grad.shape)
     threads = arguments.threads(num_threads)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
     made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, dispatch
-from cypool.irregular import add_chosen, reduce_all, reduce_runs
+from cypool.irregular import add_chosen, reduce_all, reduce_runs, take_rows
 from cypool.pieces import each, planes
 from cypool.ranking import keys
 from cypool.windowed import Array, Format, add_in, choose_in, scatter, spread
@@ -256,7 +256,11 @@ def masked_avg_pool_backward(grad_output: ArrayLike, mask: ArrayLike | None, inp
     with np.errstate(all="ignore"):
         part = (grad / np.maximum(count, 1).reshape(-1, *(1,) * (grad.ndim - 1))).astype(result.dtype)
     if offsets is not None:
-        result[...] = np.repeat(part, count, axis=0)
+        made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
+        take_rows(np.ascontiguousarray(part).reshape(n, -1), np.repeat(np.arange(n), count),
+                  made.reshape(shape[0], -1), threads)
+        if made is not result:
+            result[...] = made
         return result
     to, positions = np.moveaxis(result, place, 1), np.arange(shape[place])
 
@@ -322,7 +326,7 @@ def masked_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
     expected = (n, *shape[1:]) if ragged else shape[:place] + shape[place + 1:]
     if grad.shape != expected:
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
-    index = arguments.indices(indices, grad.shape, False)
+    index = arguments.chosen(indices, grad.shape)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
     made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
     length = shape[place]

@@ -20,6 +20,9 @@ from cypool.windows import Windows, regular
 OutputSize = Sequence[SupportsIndex] | None
 Scale = Literal["adjoint", "copy"]
 
+#: Channels side by side of which the kernel puts positions down at once (BLOCK in source.pxi).
+MOST_CHANNELS = 1 << 12
+
 
 # ---------------------------------------------------------------------------- windows
 
@@ -99,6 +102,10 @@ class _Placed:
                 raise ValueError(f"indices must not be uint8, which are ordinals, for windows of more than 256 taps, "
                                  f"got windows of {windows.taps}")
             self.base, self.offset = _places(windows)
+            if self.last and self.items[-1] > MOST_CHANNELS:
+                index = self.offset[np.minimum(index, windows.taps - 1)] + np.where(
+                    index < windows.taps, self.base.reshape(*windows.shape, 1), -(1 << 62))
+                self.base = self.offset = None
         else:
             index = arguments.indices(index, items, False)
         self.index = index.reshape(self.items)

@@ -170,6 +170,18 @@ def test_the_last_of_several_stays(isa, threaded):
         assert same_bits(cypool.max_unpool1d(x, index, 2, num_threads=threads), wanted)
 
 
+def test_ordinals_of_many_channels(isa):
+    x = np.random.default_rng(9).normal(size=(2, 4, 5000)).astype(np.float32)
+    layer = cypool.MaxPool1d(2, data_format="channels_last")
+    y = layer(x)
+    flat = cypool.max_pool1d(x, 2, return_indices=True, data_format="channels_last")[1]
+    assert layer.indices.dtype == np.uint8
+    assert same_bits(cypool.max_unpool1d(y, layer.indices, 2, data_format="channels_last"),
+                     cypool.max_unpool1d(y, flat, 2, data_format="channels_last"))
+    with refused(ValueError, "indices"):
+        cypool.max_unpool1d(y, np.full(y.shape, 2, np.uint8), 2, data_format="channels_last")
+
+
 def test_views(isa, threaded):
     rng = np.random.default_rng(5)
     for dtype in ("f4", "f2", "i8", "u1"):

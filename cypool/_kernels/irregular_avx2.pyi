@@ -27,6 +27,7 @@ def reduce_listed(
     count: NDArray[np.int64] | None,
     empty: float,
     share: int,
+    wide: int,
     threads: int,
 ) -> bool: ...
 def examine(

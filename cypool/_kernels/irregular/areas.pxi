@@ -432,27 +432,42 @@ cdef void spread_most(const Table* t, const Map* m, Py_ssize_t box, const Real* 
 
 # ---------------------------------------------------------------------------- a channel for each bin
 
-cdef void average_apart(const Table* t, const Map* m, Py_ssize_t box, const Real* x, Real* y, Real* grad_x,
-                        Py_ssize_t step, Py_ssize_t p, Py_ssize_t q) noexcept nogil:
-    """The average of one bin on its own plane, whose elements are `step` numbers apart; with grad_x its adjoint."""
-    cdef const Taps* down = t.taps + 2 * box
-    cdef const Taps* across = down + 1
-    cdef Py_ssize_t i, j
-    cdef double total = 0, line, count
-    count = ((down.count if down.count > 0 else <double> (down.first[p + 1] - down.first[p]))
-             * (across.count if across.count > 0 else <double> (across.first[q + 1] - across.first[q])))
-    if grad_x != NULL and count > 0:
-        total = <double> y[0] / count
-    for i in range(down.first[p], down.first[p + 1]):
-        line = 0
-        for j in range(across.first[q], across.first[q + 1]):
-            if grad_x == NULL:
-                line += t.weight[j] * <double> x[(t.place[i] * m.width + t.place[j]) * step]
-            else:
-                grad_x[(t.place[i] * m.width + t.place[j]) * step] += <Real> (total * t.weight[i] * t.weight[j])
-        total += t.weight[i] * line if grad_x == NULL else 0
+cdef inline double bin_sum(const Table* t, const Real* x, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
+                           Py_ssize_t pitch, Py_ssize_t step, bint weighted) noexcept nogil:
+    """The sum of the taps i0 to i1 down and j0 to j1 across."""
+    cdef int64_t i, j
+    cdef double total = 0, line
+    cdef const Real* row
+    for i in range(i0, i1):
+        line, row = 0, x + t.place[i] * pitch
+        for j in range(j0, j1):
+            if weighted:
+                line += t.weight[j] * <double> row[t.place[j] * step]
+            else:                                   # which lie side by side
+                line += <double> row[(t.place[j0] + j - j0) * step]
+        total += t.weight[i] * line if weighted else line
+    return total
+
+
+cdef inline void average_apart(const Table* t, const Taps* down, const Taps* across, const Real* x, Real* y,
+                               Real* grad_x, Py_ssize_t pitch, Py_ssize_t step, Py_ssize_t p,
+                               Py_ssize_t q) noexcept nogil:
+    """The average of one bin on its own plane, whose elements are `step` numbers apart and rows `pitch`; with grad_x
+    its adjoint."""
+    cdef int64_t i, j, i0 = down.first[p], i1 = down.first[p + 1], j0 = across.first[q], j1 = across.first[q + 1]
+    cdef double count = (down.count * across.count if down.count > 0 else <double> ((i1 - i0) * (j1 - j0)))
+    cdef double part
     if grad_x == NULL:
-        y[0] = <Real> (total / count) if count > 0 else <Real> 0
+        if down.count > 0:
+            part = bin_sum(t, x, i0, i1, j0, j1, pitch, step, True)
+        else:
+            part = bin_sum(t, x, i0, i1, j0, j1, pitch, step, False)
+        y[0] = <Real> (part / count) if count > 0 else <Real> 0
+        return
+    part = <double> y[0] / count if count > 0 else 0
+    for i in range(i0, i1):
+        for j in range(j0, j1):
+            grad_x[t.place[i] * pitch + t.place[j] * step] += <Real> (part * t.weight[i] * t.weight[j])
 
 
 # ---------------------------------------------------------------------------- shares
@@ -481,8 +496,8 @@ cdef void work_box(const Areas* a, const Table* t, Py_ssize_t box, Py_ssize_t g,
     if a.back:
         grad_x += plane
     if a.area == APART:                             # group g is the channel of bin g % bins
-        average_apart(t, m, box, x, y + g // bins * m.y_group + g % bins * m.y_bin, grad_x if a.back else NULL, a.step,
-                      g % bins // m.broad, g % m.broad)
+        average_apart(t, t.taps + 2 * box, t.taps + 2 * box + 1, x, y + g // bins * m.y_group + g % bins * m.y_bin,
+                      grad_x if a.back else NULL, m.width * a.step, a.step, g % bins // m.broad, g % m.broad)
     elif a.back and a.area != AVG:
         spread_most(t, m, box, x, grad_x, y + g * m.y_group, a.area == CORNERS, first, stop)
     else:

@@ -17,31 +17,69 @@ cdef struct Moves:
     Py_ssize_t taps
 
 
-cdef inline int64_t position(const Moves* m, Py_ssize_t k, Py_ssize_t i) noexcept nogil:
+cdef inline const int64_t* positions(const Moves* m, int64_t* room, Py_ssize_t k, Py_ssize_t i,
+                                     Py_ssize_t n) noexcept nogil:
+    """Where items i to i + n of a plane lie, the first of which is number k of all; none, if one is outside."""
+    cdef const int64_t* at = NULL
+    cdef const uint8_t* ordinal
+    cdef const int64_t* base
+    cdef Py_ssize_t j, c
+    cdef int64_t outside = 0
     if m.index != NULL:
-        return m.index[k]
-    return m.base[i] + m.offset[m.ordinal[k]] if m.ordinal[k] < m.taps else -1
+        at = m.index + k * m.inner
+    else:
+        ordinal, base = m.ordinal + k * m.inner, m.base + i
+        for j in range(n * m.inner):
+            outside |= m.taps - 1 - <int64_t> ordinal[j]
+        if outside < 0:
+            return NULL
+        if m.inner == 1:
+            for j in range(n):
+                room[j] = base[j] + m.offset[ordinal[j]]
+        else:
+            for j in range(n):
+                for c in range(m.inner):
+                    room[j * m.inner + c] = base[j] + m.offset[ordinal[j * m.inner + c]]
+        at = room
+    for j in range(n * m.inner):
+        outside |= at[j] | (m.volume - 1 - at[j])           # either is negative
+    return at if outside >= 0 else <const int64_t*> NULL
+
+
+cdef inline void move_some(const Moves* m, Bits* whole, Bits* items, const int64_t* at, Py_ssize_t n, Py_ssize_t inner,
+                           Py_ssize_t first, Py_ssize_t stop, bint away) noexcept nogil:
+    """Items to the positions first to stop, or from all."""
+    cdef Py_ssize_t j, c
+    for j in range(n):
+        for c in range(inner):
+            if not away:
+                items[j * inner + c] = whole[at[j * inner + c] * inner + c]
+            elif stop - first == m.volume or first <= at[j * inner + c] < stop:
+                whole[at[j * inner + c] * inner + c] = items[j * inner + c]
 
 
 cdef inline bint move_plane(const Moves* m, Bits* whole, Bits* items, Py_ssize_t plane, Py_ssize_t first,
                             Py_ssize_t stop, bint away) noexcept nogil:
     """Items of one plane to positions first to stop of it, in their order, or from all positions; false, and no more
     moved, if a position lies outside the plane."""
-    cdef Py_ssize_t i, c, k = plane * m.items * m.inner
-    cdef int64_t at
-    cdef bint inside = True
+    cdef int64_t[BLOCK] room
+    cdef const int64_t* at
+    cdef Py_ssize_t i = 0, n, k, step = max(<Py_ssize_t> 1, BLOCK / m.inner)
     whole += plane * m.volume * m.inner
-    for i in range(m.items):
-        for c in range(m.inner):
-            at = position(m, k, i)
-            if not 0 <= at < m.volume:
-                return False
-            if not away:
-                items[k] = whole[at * m.inner + c]
-            elif first <= at < stop:
-                whole[at * m.inner + c] = items[k]
-            k += 1
-    return inside
+    if m.inner > BLOCK and m.index == NULL:
+        return False                                # Python passes positions then
+    while i < m.items:
+        n = min(step, m.items - i)
+        k = plane * m.items + i
+        at = positions(m, <int64_t*> room, k, i, n)
+        if at == NULL:
+            return False
+        if m.inner == 1:
+            move_some(m, whole, items + k, at, n, 1, first, stop, away)
+        else:
+            move_some(m, whole, items + k * m.inner, at, n, m.inner, first, stop, away)
+        i += n
+    return True
 
 
 cdef bint place_share(const Moves* m, Bits* whole, Bits* items, Py_ssize_t share, Py_ssize_t cuts) noexcept nogil:

@@ -3,6 +3,7 @@
 cdef enum:
     IDS = 512               # ids of a block
     AHEAD = 12              # rows that are fetched ahead
+    WIDE = 256              # features from which on four rows at a time are no gain
 
 
 cdef struct Work:
@@ -45,16 +46,29 @@ cdef inline int64_t join_column(char* state, char* at, const Number* x, Py_ssize
 
 cdef inline int64_t join_rows(char* state, char* at, const Number* x, Py_ssize_t pitch, const uint8_t* mask, int64_t t,
                               Py_ssize_t n, Py_ssize_t features, Which which) noexcept nogil:
-    """n rows from t on; how many counted."""
-    cdef Py_ssize_t i
+    """n rows from t on, four at a time; how many counted."""
+    cdef Rows rows
+    cdef Py_ssize_t i, k = 0
     cdef int64_t count = 0
     if features == 1:
         return join_column(state, at, x, pitch, mask, t, n, which)
+    if features > WIDE:
+        for i in range(n):
+            if mask == NULL or mask[i]:
+                join_row(state, at, x + i * pitch, t + i, features, which)
+                count += 1
+        return count
     for i in range(n):
         if mask == NULL or mask[i]:
-            join_row(state, at, x + i * pitch, t + i, features, which)
-            count += 1
-    return count
+            rows.x[k], rows.t[k] = <const char*> (x + i * pitch), t + i
+            k += 1
+            if k == 4:
+                join(state, at, &rows, features, 4, which, <Number> 0)
+                count += 4
+                k = 0
+    for i in range(k):
+        join_row(state, at, <const Number*> rows.x[i], rows.t[i], features, which)
+    return count + k
 
 
 cdef void reduce_run(const Work* w, char* memory, Py_ssize_t s, Py_ssize_t f, Py_ssize_t features,
@@ -153,21 +167,23 @@ def reduce_runs(cnp.ndarray x, codes, const int64_t[::1] begin, const int64_t[::
 
 # ---------------------------------------------------------------------------- unsorted
 
-cdef inline void join_listed(const Work* w, char* state, char* at, int64_t* count, const int64_t* row,
+cdef inline void join_listed(char* state, char* at, int64_t* count, const int64_t* row,
                              const int64_t* segment, Py_ssize_t n, const Number* x, int64_t t, Py_ssize_t pitch,
-                             Which which) noexcept nogil:
+                             Py_ssize_t features, Which which) noexcept nogil:
     """Those rows of a block that are listed, each into its segment of the share."""
-    cdef Py_ssize_t i, s, width = w.features * (8 if which == SUM or sizeof(Number) == 8 else 4)
-    cdef Py_ssize_t place = w.features * sizeof(Number), next
+    cdef Py_ssize_t i, k, s, width = features * (8 if which == SUM or sizeof(Number) == 8 else 4)
+    cdef Py_ssize_t place = features * sizeof(Number), next
+    cdef Rows rows
     if count != NULL:
         for i in range(n):
             count[segment[i]] += 1
-    if w.features == 1:
+    if features == 1:
         for i in range(n):
             s = segment[i]
             join_number(state + s * width, at + s * place, x[row[i] * pitch], t + row[i], which)
         return
-    for i in range(n):
+    i = 0
+    while i < n:
         if i + AHEAD < n:
             next = segment[i + AHEAD]
             fetch(x + row[i + AHEAD] * pitch)
@@ -177,7 +193,20 @@ cdef inline void join_listed(const Work* w, char* state, char* at, int64_t* coun
             elif width > 64:
                 fetch(state + next * width + 64)
         s = segment[i]
-        join_row(state + s * width, at + s * place, x + row[i] * pitch, t + row[i], w.features, which)
+        if i + 3 < n and segment[i + 1] == s and segment[i + 2] == s and segment[i + 3] == s:
+            for k in range(4):                      # as where ids rise
+                rows.x[k], rows.t[k] = <const char*> (x + row[i + k] * pitch), t + row[i + k]
+            join(state + s * width, at + s * place, &rows, features, 4, which, <Number> 0)
+            i += 4
+            continue
+        join_row(state + s * width, at + s * place, x + row[i] * pitch, t + row[i], features, which)
+        i += 1
+
+
+cdef inline bint scattered(const int64_t* segment, Py_ssize_t n) noexcept nogil:
+    """Whether neighbouring rows seem to be of different segments."""
+    return n > 2 and (segment[0] != segment[1] and segment[n / 2] != segment[n / 2 + 1]
+                      and segment[n - 2] != segment[n - 1])
 
 
 cdef inline void sum_column(double* state, const int64_t* segment, Py_ssize_t n, const Number* x,
@@ -187,7 +216,7 @@ cdef inline void sum_column(double* state, const int64_t* segment, Py_ssize_t n,
     cdef Py_ssize_t i
     cdef int64_t s, at = segment[0]
     cdef double total
-    if n > 2 and segment[0] != segment[1] and segment[n / 2] != segment[n / 2 + 1] and segment[n - 2] != segment[n - 1]:
+    if scattered(segment, n):
         for i in range(n):
             state[segment[i]] += <double> x[i * pitch]
         return
@@ -201,18 +230,49 @@ cdef inline void sum_column(double* state, const int64_t* segment, Py_ssize_t n,
     state[at] = total
 
 
-cdef int reduce_share(const Work* w, Py_ssize_t share, Number empty) noexcept nogil:
-    """All rows of the segments of one share. 1, or 0 if an id is outside; -1 if there is no memory."""
+cdef inline bint top_column(Number* state, char* places, const int64_t* segment, Py_ssize_t n, const Number* x,
+                            Py_ssize_t pitch, bint least) noexcept nogil:
+    """The same for maxima or minima whose rows nobody asks for, if there is no NaN."""
+    cdef Py_ssize_t i
+    cdef int64_t s
+    cdef Number best, value
+    cdef bint nan = False, first
+    if Number is not int64_t:
+        for i in range(n):
+            nan |= x[i * pitch] != x[i * pitch]
+    if nan:
+        return False
+    for i in range(n):                              # what is there first must not be compared with nothing
+        s = segment[i]
+        value = x[i * pitch]
+        if Number is float:
+            first = (<int32_t*> places)[s] < 0
+        else:
+            first = (<int64_t*> places)[s] < 0
+        best = value if first else state[s]
+        state[s] = (value if value < best else best) if least else (value if value > best else best)
+        if Number is float:
+            (<int32_t*> places)[s] = 0
+        else:
+            (<int64_t*> places)[s] = 0
+    return True
+
+
+cdef int reduce_share(const Work* w, Py_ssize_t share, Py_ssize_t f, Number empty) noexcept nogil:
+    """All rows of the segments of one share, some features from f on. 1, or 0 if an id is outside; -1 if there is no
+    memory."""
+    cdef Py_ssize_t features = min(w.wide, w.features - f)
     cdef Py_ssize_t s0 = share * w.share, segments = min(w.share, w.segments - s0), t = 0, n, i, found, pitch = 0
-    cdef Py_ssize_t step = min(<Py_ssize_t> IDS, max(<Py_ssize_t> 1, BLOCK / w.features)), id_pitch = 0
-    cdef Py_ssize_t width = w.features * (8 if w.which == SUM or sizeof(Number) == 8 else 4)
+    cdef Py_ssize_t step = min(<Py_ssize_t> IDS, max(<Py_ssize_t> 1, BLOCK / features)), id_pitch = 0
+    cdef Py_ssize_t width = features * (8 if w.which == SUM or sizeof(Number) == 8 else 4)
     cdef size_t states = whole_lines(segments * width)
-    cdef size_t places = 64 if w.which == SUM else whole_lines(segments * w.features * sizeof(Number))
-    cdef char* memory = <char*> malloc(states + places + (step * w.features + w.features) * sizeof(Number) + 192)
+    cdef size_t places = 64 if w.which == SUM else whole_lines(segments * features * sizeof(Number))
+    cdef size_t counts = 0 if w.count == NULL else whole_lines(segments * 8)
+    cdef char* memory = <char*> malloc(states + places + counts + (step * features + features) * sizeof(Number) + 192)
     cdef char* state = <char*> whole_lines(<size_t> memory)
     cdef char* at = state + states
-    cdef Number* room = <Number*> (at + places)
-    cdef int64_t* count = NULL if w.count == NULL else w.count + s0
+    cdef int64_t* count = NULL if w.count == NULL else <int64_t*> (at + places)
+    cdef Number* room = <Number*> (at + places + counts)
     cdef int64_t[IDS] ids
     cdef int64_t[IDS] row
     cdef int64_t[IDS] segment
@@ -224,8 +284,7 @@ cdef int reduce_share(const Work* w, Py_ssize_t share, Number empty) noexcept no
         return -1
     memset(state, 0, states)
     memset(at, 0xFF, places)
-    if count != NULL:
-        memset(count, 0, segments * 8)
+    memset(at + places, 0, counts)
     while t < w.x.rows:
         n = min(step, w.x.rows - t)
         id = block(&w.id, <int64_t*> ids, 0, t, n, 0, 1, &id_pitch)
@@ -234,58 +293,66 @@ cdef int reduce_share(const Work* w, Py_ssize_t share, Number empty) noexcept no
             outside |= id[i * id_pitch] | (most - id[i * id_pitch])         # either is negative
         if outside < 0:
             break
-        x = block(&w.x, room, 0, t, n, 0, w.features, &pitch)
-        if whole and w.features == 1 and w.which == SUM and Number is not int64_t and id_pitch == 1 and count == NULL:
+        x = block(&w.x, room, 0, t, n, f, features, &pitch)
+        if whole and features == 1 and w.which == SUM and Number is not int64_t and id_pitch == 1 and count == NULL:
             sum_column(<double*> state, id, n, x, pitch)
+            t += n
+            continue
+        if (whole and features == 1 and w.which != SUM and w.index == NULL and id_pitch == 1
+                and top_column(<Number*> state, at, id, n, x, pitch, w.which == MIN)):
             t += n
             continue
         for i in range(n):
             row[found], segment[found] = i, id[i * id_pitch] - s0
             found += whole or <size_t> segment[found] < <size_t> segments
         if w.which == SUM:
-            join_listed(w, state, at, count, row, segment, found, x, t, pitch, SUM)
+            join_listed(state, at, count, row, segment, found, x, t, pitch, features, SUM)
         elif w.which == MAX:
-            join_listed(w, state, at, count, row, segment, found, x, t, pitch, MAX)
+            join_listed(state, at, count, row, segment, found, x, t, pitch, features, MAX)
         else:
-            join_listed(w, state, at, count, row, segment, found, x, t, pitch, MIN)
+            join_listed(state, at, count, row, segment, found, x, t, pitch, features, MIN)
         t += n
     for i in range(segments if outside >= 0 else 0):
-        finish(<Number*> w.out + (s0 + i) * w.features, NULL if w.index == NULL else w.index + (s0 + i) * w.features,
-               state + i * width, at + i * w.features * sizeof(Number) * (w.which != SUM), w.features, w.which,
+        finish(<Number*> w.out + (s0 + i) * w.features + f,
+               NULL if w.index == NULL else w.index + (s0 + i) * w.features + f, state + i * width,
+               at + i * features * sizeof(Number) * (w.which != SUM), features, w.which,
                NULL if count == NULL else count + i, empty)
+    if count != NULL and f == 0:
+        memcpy(w.count + s0, count, segments * 8)
     free(memory)
     return outside >= 0
 
 
 def reduce_listed(cnp.ndarray x, codes, cnp.ndarray ids, id_codes, which, Number[:, ::1] out, index, count,
-                  Number empty, Py_ssize_t share, int threads):
+                  Number empty, Py_ssize_t share, Py_ssize_t wide, int threads):
     """As `reduce_runs` of x (1, rows, features), whose row t is of segment ids[0, t, 0]; False if an id is not in
     [0, len(out)).
 
-    Each of several shares, of so many segments, goes through all ids; rows join in their order.
+    Each of several shares, so many segments and features of them, goes through all ids; rows join in their order.
     """
     cdef Work w
-    cdef Py_ssize_t i, shares
+    cdef Py_ssize_t i, shares, blocks
     cdef int done = 1
     describe_rows(&w, x, codes, which, out, index, count)
     describe(&w.id, ids, id_codes, False, <int64_t> 0)
     w.share, shares = share, (w.segments + share - 1) / share
+    w.wide, blocks = wide, (w.features + wide - 1) / wide
     if threads == 1:
         with nogil:
-            for i in range(shares):
-                done = min(done, reduce_share(&w, i, empty))
+            for i in range(shares * blocks):
+                done = min(done, reduce_share(&w, i / blocks, i % blocks * wide, empty))
     else:
-        done = listed_together(&w, shares, empty, threads)
+        done = listed_together(&w, shares, blocks, empty, threads)
     if done < 0:
         raise MemoryError("no memory for segments to be had")
     return done == 1
 
 
-cdef int listed_together(const Work* w, Py_ssize_t shares, Number empty, int threads) noexcept:
+cdef int listed_together(const Work* w, Py_ssize_t shares, Py_ssize_t blocks, Number empty, int threads) noexcept:
     cdef Py_ssize_t i
     cdef int outside = 0, lacking = 0, done
-    for i in prange(shares, nogil=True, schedule="dynamic", chunksize=1, num_threads=threads):
-        done = reduce_share(w, i, empty)
+    for i in prange(shares * blocks, nogil=True, schedule="dynamic", chunksize=1, num_threads=threads):
+        done = reduce_share(w, i / blocks, i % blocks * w.wide, empty)
         outside |= done == 0
         lacking |= done < 0
     return -1 if lacking else not outside

@@ -59,6 +59,7 @@ cdef struct Source:
     Py_ssize_t size         # bytes of a number
     int code
     bint swapped, direct
+    bint plain              # numbers are what they are read as
     uint64_t flip           # bits of uint64 to turn over, so that numbers compare as int64
 
 
@@ -78,9 +79,9 @@ cdef void describe(Source* source, cnp.ndarray x, codes, bint flip, Number tag) 
         source.direct = source.code == F64
     else:
         source.direct = source.code == I64 or source.code == U64 and source.flip == 0
-    source.direct = (source.direct and not source.swapped and <size_t> source.data % width == 0
-                     and (source.step == width or source.features == 1)
-                     and source.row_step % width == 0 and source.outer_step % width == 0)
+    source.plain = (source.direct and not source.swapped and <size_t> source.data % width == 0
+                    and source.step % width == 0 and source.row_step % width == 0 and source.outer_step % width == 0)
+    source.direct = source.plain and (source.step == width or source.features == 1)
 
 
 cdef inline void copy_as(Number* y, const Storage* x, Py_ssize_t n, Py_ssize_t apart) noexcept nogil:
@@ -150,6 +151,25 @@ cdef void load_run(const Source* source, Number* y, const char* x, Py_ssize_t n,
         n -= some
 
 
+cdef void turn(const Source* source, Number* y, const char* x, Py_ssize_t n, Py_ssize_t features) noexcept nogil:
+    """y (n, features) of x, where the rows of each feature lie side by side: squares turned upright, and the rest."""
+    cdef Py_ssize_t lanes = LANES_OF_A_SQUARE // sizeof(Number), i = 0, k
+    while i < features:
+        if i + lanes > features:
+            load_run(source, y + i, x + i * source.step, n, source.row_step, features)
+            i += 1
+            continue
+        k = 0
+        while k + lanes <= n:
+            turn_square(<char*> (y + k * features + i), x + i * source.step + k * sizeof(Number),
+                        features * sizeof(Number), source.step, sizeof(Number))
+            k += lanes
+        for i in range(i, i + lanes):
+            load_run(source, y + k * features + i, x + i * source.step + k * sizeof(Number), n - k, source.row_step,
+                     features)
+        i += 1
+
+
 cdef const Number* block(const Source* source, Number* room, Py_ssize_t o, Py_ssize_t t, Py_ssize_t n, Py_ssize_t f,
                          Py_ssize_t features, Py_ssize_t* pitch) noexcept nogil:
     """Rows t to t + n, and of them some features from f on; pitch: numbers from one to the next."""
@@ -159,7 +179,9 @@ cdef const Number* block(const Source* source, Number* room, Py_ssize_t o, Py_ss
         pitch[0] = source.row_step / <Py_ssize_t> sizeof(Number)
         return <const Number*> x
     pitch[0] = features
-    if features > 1 and source.step == source.size and source.row_step == features * source.size:
+    if source.plain and source.row_step == <Py_ssize_t> sizeof(Number) and features > 1:
+        turn(source, room, x, n, features)
+    elif features > 1 and source.step == source.size and source.row_step == features * source.size:
         load_run(source, room, x, n * features, source.step, 1)
     elif n > features or source.row_step == source.size:
         for i in range(features):
