@@ -374,41 +374,70 @@ cdef inline void raise_one(const Table* t, const Taps* across, Py_ssize_t q, Rea
     best[0] = <Real> NAN if nan else most
 
 
+cdef inline void raise_rows(const Table* t, const Map* m, const Taps* across, Real* line, Line folded, const Real* x,
+                            Py_ssize_t first, Py_ssize_t taps, Py_ssize_t c0, Py_ssize_t c) noexcept nogil:
+    """The line of the largest weighted element of some taps down, in each of its columns."""
+    cdef Py_ssize_t i, j, k
+    cdef const Real* row
+    cdef Real weight
+    for i in range(taps):
+        row, weight = x + t.place[first + i] * m.width * m.c, <Real> t.weight[first + i]
+        if not folded.listed and c == m.c:
+            row += folded.left * c
+            raise_to(line, row, row, weight, <Real> 0, folded.columns * c, False, i == 0)
+            continue
+        for j in range(folded.columns):
+            k = t.place[across.first[0] + j] if folded.listed else folded.left + j
+            raise_to(line + j * c, row + k * m.c + c0, row, weight, <Real> 0, c, False, i == 0)
+
+
+cdef inline void raise_bins(const Table* t, const Map* m, const Taps* across, const Real* line, Line folded, Real* y,
+                            Py_ssize_t p, Py_ssize_t c, bint corners, bint first) noexcept nogil:
+    """The largest of a line for each bin of row p, of it and of what the bins hold before."""
+    cdef Py_ssize_t q, j, k
+    cdef Real* to
+    for q in range(m.broad):
+        to = y + (p * m.broad + q) * m.y_bin
+        j = across.first[q]
+        if c == 1 and j < across.first[q + 1]:
+            raise_one(t, across, q, to, line, folded, corners, first)
+            continue
+        while j < across.first[q + 1]:
+            k = column_of(t, across, folded, j)
+            if corners:
+                raise_to(to, line + k * c, line + k * c, <Real> t.weight[j], <Real> 0, c, False,
+                         first and j == across.first[q])
+                j += 1
+            else:
+                raise_to(to, line + k * c, line + column_of(t, across, folded, j + 1) * c, <Real> t.weight[j],
+                         <Real> t.weight[j + 1], c, True, first and j == across.first[q])
+                j += 2
+
+
 cdef void most_box(const Table* t, const Map* m, Py_ssize_t box, const Real* x, Real* y, Real* line, Line folded,
                    Py_ssize_t c0, Py_ssize_t c, bint corners) noexcept nogil:
-    """The largest sample of each bin of a box, or the largest weighted corner of one: a sample down folds its two rows
-    into a line, a corner one."""
+    """The largest sample of each bin of a box, whose rows are folded into a line for each sample down; or the largest
+    weighted corner of one. Weights are not negative, so that those down may be taken first, all together."""
     cdef const Taps* down = t.taps + 2 * box
     cdef const Taps* across = down + 1
-    cdef Py_ssize_t p, q, i, j, k, step = 1 if corners else 2
+    cdef Py_ssize_t p, q, i, j
     cdef Real* to
-    cdef bint first
+    cdef bint nothing
     for p in range(m.tall):
         i = down.first[p]
-        while i < down.first[p + 1] and folded.columns > 0:
-            fold_rows(t, m, across, line, folded, x, i, step, c0, c)
-            for q in range(m.broad):
-                to = y + (p * m.broad + q) * m.y_bin + c0
-                j = across.first[q]
-                if c == 1 and j < across.first[q + 1]:
-                    raise_one(t, across, q, to, line, folded, corners, i == down.first[p])
-                    continue
-                while j < across.first[q + 1]:
-                    first = i == down.first[p] and j == across.first[q]
-                    k = column_of(t, across, folded, j)
-                    if corners:
-                        raise_to(to, line + k * c, line + k * c, <Real> t.weight[j], <Real> 0, c, False, first)
-                    else:
-                        raise_to(to, line + k * c, line + column_of(t, across, folded, j + 1) * c, <Real> t.weight[j],
-                                 <Real> t.weight[j + 1], c, True, first)
-                    j += step
-            i += step
+        if corners and i < down.first[p + 1] and folded.columns > 0:
+            raise_rows(t, m, across, line, folded, x, i, down.first[p + 1] - i, c0, c)
+            raise_bins(t, m, across, line, folded, y + c0, p, c, True, True)
+        while not corners and i < down.first[p + 1] and folded.columns > 0:
+            fold_rows(t, m, across, line, folded, x, i, 2, c0, c)
+            raise_bins(t, m, across, line, folded, y + c0, p, c, False, i == down.first[p])
+            i += 2
         for q in range(m.broad):
             to = y + (p * m.broad + q) * m.y_bin + c0
-            first = down.first[p] == down.first[p + 1] or across.first[q] == across.first[q + 1]
-            if first or missing(down, across, p, q):
+            nothing = down.first[p] == down.first[p + 1] or across.first[q] == across.first[q + 1]
+            if nothing or missing(down, across, p, q):
                 for j in range(c):
-                    to[j] = 0 if first or 0 > to[j] else to[j]
+                    to[j] = 0 if nothing or 0 > to[j] else to[j]
 
 
 cdef void spread_most(const Table* t, const Map* m, Py_ssize_t box, const Real* x, Real* grad_x, const Real* grad,

@@ -393,15 +393,15 @@ cdef Found examine_share(const Ids* ids, Py_ssize_t t, Py_ssize_t stop) noexcept
         for i in range(n):
             found.least, found.most = min(found.least, id[i]), max(found.most, id[i])
         for i in range(n):
-            found.falls |= id[i] < id[i - 1]
+            found.falls |= id[i] < room[i]          # the one before
         outside |= found.least < 0 or found.most >= ids.segments
-        if ids.begin != NULL and not found.falls and not outside and id[-1] < id[n - 1]:
-            s = id[-1]
+        if ids.begin != NULL and not found.falls and not outside and room[0] < id[n - 1]:
+            s = room[0]
             for i in range(n):
                 while s < id[i]:
                     s += 1
                     ids.begin[s] = t + i
-        id[-1] = id[n - 1]
+        room[0] = id[n - 1]
         t += n
     return found
 
