@@ -176,6 +176,12 @@ def indices(value: Any, expected: tuple[int, ...], as_they_are: bool) -> np.ndar
     return np.ascontiguousarray(index, np.int64).reshape(expected)
 
 
+def arrays(*values: Any) -> list[np.ndarray]:
+    """The arrays among some values, and in lists of them: what `out` must not overlap."""
+    return [part for value in values for part in (value if isinstance(value, (list, tuple)) else [value])
+            if isinstance(part, np.ndarray)]
+
+
 def integers(name: str, value: Any) -> np.ndarray:
     """An array of integers, as they are; an empty list is one."""
     given = array(name, value)
@@ -197,6 +203,8 @@ def chosen(value: Any, expected: tuple[int, ...]) -> np.ndarray:
     index = integers("indices", value)
     if index.shape != expected:
         raise ValueError(f"indices must have the shape of grad_output {expected}, got {index.shape}")
+    if index.dtype.kind == "u" and index.dtype.itemsize == 8 and index.size and index.max() >= 2**63:
+        raise ValueError(f"indices must be positions or -1 for none, got {index.max()}")
     return index
 
 
@@ -211,7 +219,8 @@ def reduced_dtype(kind: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
 def fill(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     """A number that stands where there is nothing: of floats any, NaN as well."""
     if dtype_name(dtype) not in FLOATS:
-        found = label(name, bool(value) if dtype.kind == "b" and value in (0, 1) else value, dtype)
+        plain = dtype.kind == "b" and isinstance(value, (int, np.integer)) and value in (0, 1)
+        found = label(name, bool(value) if plain else value, dtype)
         if found is None:
             raise TypeError(f"{name} must be an integer, got None")
         return found

@@ -37,8 +37,9 @@ def _wanted(ratio: Any, count: Array) -> Array:
     share = arguments.number("ratio", ratio)
     if not 0 < share <= 1:
         raise ValueError(f"ratio must be an integer of at least 1, or more than 0 and at most 1, got {share}")
-    exact = Fraction(str(ratio))                    # 0.55 of 100 are 55, whatever the nearest float is
-    return np.array([min(n, math.ceil(exact * n)) for n in count.tolist()], np.int64)
+    exact = Fraction(repr(float(str(ratio)) if isinstance(ratio, np.floating) else share))      # 0.55 of 100 are 55
+    sizes, which = np.unique(count, return_inverse=True)
+    return np.array([min(n, math.ceil(exact * n)) for n in sizes.tolist()], np.int64)[which]
 
 
 def _falling(score: Array) -> Array:
@@ -64,8 +65,7 @@ def _chosen(score: Array, ratio: Any, segment_ids: Any, ordered: bool) -> Array:
             if least < 0 or most >= arguments.LARGEST:
                 raise ValueError(f"segment_ids must be at least 0 and less than {arguments.LARGEST}, "
                                  f"got {ids[(ids < 0) | (ids >= arguments.LARGEST)][0]}")
-            ids = ids.astype(np.int64, copy=False)
-    count = np.bincount(ids) if nodes else np.zeros(0, np.int64)
+    _, ids, count = np.unique(ids, return_inverse=True, return_counts=True)     # graphs may be far apart
     wanted = _wanted(ratio, count)
     order = _falling(score)
     if count.size > 1:                              # by graph, then score; short integers are sorted by their digits
@@ -93,7 +93,8 @@ def _induced(edges: Any, idx: Array, nodes: int) -> Any:
     place = np.full(nodes, -1, np.int64)
     place[idx] = np.arange(idx.size)
     renamed = place[pairs.astype(np.int64)]
-    return renamed[:, (renamed >= 0).all(0)].astype(arguments.native(pairs.dtype))
+    kept = arguments.native(pairs.dtype)
+    return renamed[:, (renamed >= 0).all(0)].astype(kept if idx.size - 1 <= np.iinfo(kept).max else np.int64)
 
 
 def _gate(score: Array, idx: Array, x: Array) -> Array:
@@ -172,7 +173,8 @@ def topk_pool(x: ArrayLike, scores: ArrayLike, ratio: float | SupportsIndex, seg
     given, score = _nodes(x, scores)
     threads = arguments.threads(num_threads)
     idx = _chosen(score, ratio, segment_ids, arguments.flag("sort", sort))
-    y = arguments.out_array(out, (idx.size, *given.shape[1:]), arguments.native(given.dtype), given, score)
+    y = arguments.out_array(out, (idx.size, *given.shape[1:]), arguments.native(given.dtype), given, score,
+                            *arguments.arrays(segment_ids, edges))
     gate = _gate(score, idx, given)
     plain = given.dtype == y.dtype and given.flags.c_contiguous and y.flags.c_contiguous and given.size > 0
     with np.errstate(all="ignore"):
@@ -240,7 +242,7 @@ def topk_pool_backward(grad_output: ArrayLike, x: ArrayLike, scores: ArrayLike, 
     wrong = index[(index < 0) | (index >= score.size)]
     if wrong.size:
         raise ValueError(f"idx must be at least 0 and less than {score.size}, got {wrong[0]}")
-    grad_x = arguments.out_array(out, given.shape, arguments.native(given.dtype), grad, given, score)
+    grad_x = arguments.out_array(out, given.shape, arguments.native(given.dtype), grad, given, score, index)
     places = index.astype(np.int64)
     once = not places.size or int(np.bincount(places).max()) == 1
     gate, for_score = _gate(score, places, given), np.zeros(score.size)
@@ -250,7 +252,7 @@ def topk_pool_backward(grad_output: ArrayLike, x: ArrayLike, scores: ArrayLike, 
         for rows in _pieces(places.size, given):
             at, g = places[rows], grad[rows]
             part = (g * gate[rows]).astype(for_x.dtype)
-            products = (given[at] * g).reshape(len(at), -1).sum(1, dtype=np.float64)
+            products = (given[at].astype(np.float64) * g).reshape(len(at), -1).sum(1)
             slope = 1 - np.tanh(score[at].astype(np.float64)) ** 2
             if once:
                 for_x[at], for_score[at] = part, slope * products

@@ -40,17 +40,23 @@ def codes(x: Array) -> tuple[int, bool]:
 
 def flattened(x: Array, first: int, stop: int) -> Iterator[tuple[Any, Array]]:
     """Views of x whose axes `first` to `stop` are one, and where in these axes each lies; several, where strides do not
-    allow one."""
-    axes = [i for i in range(first, stop) if x.shape[i] > 1]
-    apart = [i for i, j in zip(axes, axes[1:], strict=False) if x.strides[i] != x.shape[j] * x.strides[j]]
-    cut = apart[-1] + 1 if apart and x.size else first              # axes before are gone through
-    strides = [x.strides[i] for i in axes if i >= cut]
-    for place in np.ndindex(*x.shape[first:cut]):
-        part = x[(slice(None),) * first + place]
-        flat = (*x.shape[:first], math.prod(x.shape[cut:stop]), *x.shape[stop:])
-        yield place, np.lib.stride_tricks.as_strided(
-            part, flat, (*x.strides[:first], strides[-1] if strides else x.itemsize, *x.strides[stop:]),
-            writeable=x.flags.writeable)
+    allow one: then the longest run of axes that they allow."""
+    runs: list[list[int]] = []
+    for i in (i for i in range(first, stop) if x.shape[i] > 1):
+        before = runs[-1][-1] if runs else None
+        if before is not None and x.strides[before] == x.shape[i] * x.strides[i]:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+    empty: list[int] = []
+    run = max(runs, key=lambda run: math.prod(x.shape[i] for i in run), default=empty)
+    others = [n if i not in run else 1 for i, n in enumerate(x.shape[first:stop], first)]
+    flat = (*x.shape[:first], math.prod(x.shape[i] for i in run) if x.size else 0, *x.shape[stop:])
+    strides = (*x.strides[:first], x.strides[run[-1]] if run else x.itemsize, *x.strides[stop:])
+    for place in np.ndindex(*others) if x.size else [(0,) * (stop - first)]:
+        at = tuple(slice(None) if i in run else p for i, p in enumerate(place, first))
+        part = x[(slice(None),) * first + at]
+        yield at, np.lib.stride_tricks.as_strided(part, flat, strides, writeable=x.flags.writeable)
 
 
 class Result:
@@ -92,7 +98,8 @@ def reduce_all(reduce: Reduce, kind: str, x: Array, y: Array, index: Array | Non
         y[...] = _exact_means(reduce, x, count, y.shape, empty)
         return
     flip = kind in ("max", "min") and x.dtype.kind == "u" and x.dtype.itemsize == 8
-    if number.name == "float32" and x.shape[1] >= NUMBERED:
+    short = kind in ("sum", "mean") and x.dtype.itemsize == 2           # rounded once, from double
+    if number.name == "float32" and (short or x.shape[1] >= NUMBERED):
         number = np.dtype(np.float64)
     result = Result(y, number)
     _each_part(reduce, "sum" if kind == "mean" else kind, x, result.made, index, count,

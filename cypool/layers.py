@@ -322,7 +322,7 @@ class _Beside(Layer):
                             f"got {len(arrays) + 1} arrays and {sorted(named)}")
         beside = {**dict(zip(self.also, arrays, strict=False)), **named}
         wanted = arguments.flag("return_indices", s.pop("return_indices", False))
-        asked = "return_indices" in self.settings and s.get("op") != "avg"
+        asked = "return_indices" in self.settings and not (s.get("op") == "avg" and not wanted)
         made = type(self).function(given, **beside, **s, **({"return_indices": True} if asked else {}))
         y, *more = made if isinstance(made, tuple) else (made,)
         last = s.get("data_format") in ("channels_last", "NLC", "NHWC", "NDHWC")

@@ -22,7 +22,9 @@ Rounding = Literal["torchvision", "onnx"]
 #: Coordinates on the map, at most: up to here float32 tells neighbouring elements apart.
 FARTHEST = 2**24
 #: Samples of a bin along each axis, at most, where callers choose them.
-MOST_SAMPLES = 2**16
+MOST_SAMPLES = 2**10
+#: Samples along an axis of a box, at most.
+MOST_TAKEN = 2**22
 #: Bins along each axis, at most.
 MOST_BINS = 2**16
 
@@ -31,7 +33,7 @@ MOST_BINS = 2**16
 
 def _boxes(boxes: Any, images: int | None) -> tuple[Array, Array]:
     """The image of each box, and its coordinates (K, 4): x1, y1, x2, y2, in float32 or float64."""
-    if isinstance(boxes, (list, tuple)) and (not boxes or np.ndim(boxes[0]) == 2 or np.shape(boxes[0]) == (0,)):
+    if isinstance(boxes, (list, tuple)) and (not boxes or _is_table(boxes[0])):
         parts = [_coordinates(f"boxes[{i}]", part, 4) for i, part in enumerate(boxes)]
         if images is not None and len(parts) != images:
             raise ValueError(f"boxes must hold one array for each of {images} images, got {len(parts)}")
@@ -44,6 +46,12 @@ def _boxes(boxes: Any, images: int | None) -> tuple[Array, Array]:
     if wrong.size:
         raise ValueError(f"boxes must begin with a batch index of at least 0 and less than {images}, got {wrong[0]}")
     return first.astype(np.int64), rows[:, 1:]
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a list's first item is the boxes of an image, not one box."""
+    return hasattr(value, "ndim") and value.ndim == 2 or isinstance(value, (list, tuple)) and (
+        not value or isinstance(value[0], (list, tuple)) or hasattr(value[0], "__len__"))
 
 
 def _coordinates(name: str, value: Any, columns: int) -> Array:
@@ -88,7 +96,11 @@ class _Call:
         if not 0 < self.scale < math.inf:
             raise ValueError(f"spatial_scale must be positive and finite, got {arguments.show(spatial_scale)}")
         with np.errstate(all="ignore"):
-            scaled = self.corners * self.corners.dtype.type(self.scale)
+            factor = self.corners.dtype.type(self.scale)
+            if not 0 < factor < np.inf:
+                raise ValueError(f"spatial_scale must be a number that {self.corners.dtype} boxes allow, "
+                                 f"got {arguments.show(spatial_scale)}")
+            scaled = self.corners * factor
         wrong = ~(np.abs(scaled) <= FARTHEST)
         if wrong.any():
             raise ValueError(f"boxes must be finite and, scaled, at most {FARTHEST} in size, "
@@ -131,14 +143,21 @@ class _Call:
         """A view of a map as (images, groups, H * W, c)."""
         channels = x.shape[-1 if self.last else 1]
         groups, c = (1, channels) if self.last else (channels, 1)
-        return x.reshape(self.images, groups, self.height * self.width, c)
+        return x.reshape(x.shape[0], groups, self.height * self.width, c)
 
     def slices(self, x: Array, number: np.dtype[Any], step: int = 1) -> list[slice]:
         """Channels to work on at once, `step` of which belong together: all, where x can be read as it is."""
         if readable(x, number):
             return [slice(0, self.channels)]
-        some = max(step, PIECE // (self.height * self.width) // step * step)
+        some = max(step, PIECE // (self.height * self.width * max(1, self.images)) // step * step)
         return [slice(c, min(self.channels, c + some)) for c in range(0, self.channels, some)]
+
+    def named(self, x: Array, number: np.dtype[Any]) -> tuple[Any, Array]:
+        """The images that boxes name, where x has to be converted, else all; and which of them each box is on."""
+        if readable(x, number):
+            return slice(None), self.image
+        images, image = np.unique(self.image, return_inverse=True)
+        return (slice(None), self.image) if images.size == self.images else (images, image.astype(np.int64))
 
     def of(self, a: Array, channels: slice) -> Array:
         """Some channels of an array."""
@@ -246,11 +265,10 @@ def roi_pool(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_scale:
         raise (ValueError if isinstance(rounding, str) else TypeError)(
             f"rounding must be 'torchvision' or 'onnx', got {arguments.show(rounding)}")
     c = _Call(given.shape, boxes, output_size, spatial_scale, data_format, num_threads)
-    rows, columns = _ends(c, 1, rounding == "onnx")
-    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given)
+    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given, *arguments.arrays(boxes))
     index = np.empty(y.shape, np.int64) if wanted else None
     if y.size:
-        _pool_maxima(c, given, rows, columns, y, index)
+        _pool_maxima(c, given, *_ends(c, 1, rounding == "onnx"), y, index)
     return (y, index) if wanted else y
 
 
@@ -260,12 +278,13 @@ def _pool_maxima(c: _Call, x: Array, rows: Array, columns: Array, y: Array, inde
     flip = np.uint64(1 << 63) if x.dtype.kind == "u" and x.dtype.itemsize == 8 else None
     result = Result(y, number)
     pool = dispatch.irregular_kernels().pool_regions
+    images, image = c.named(x, number)
     for channels in c.slices(x, number):
-        part = c.of(x, channels)
+        part = c.of(x, channels)[images]
         part = part if flip is None else (part ^ flip).view(np.int64)
         made = c.results(result.made, channels)
         places = None if index is None else c.results(index, channels)
-        pool(c.map(np.ascontiguousarray(part, number)), c.width, c.image, rows, columns, made, places, c.threads_used)
+        pool(c.map(np.ascontiguousarray(part, number)), c.width, image, rows, columns, made, places, c.threads_used)
     if flip is not None:                            # empty bins are 0, not the least number
         empty = ((rows[..., 1] <= rows[..., 0])[:, :, None] | (columns[..., 1] <= columns[..., 0])[:, None])
         empty = empty[..., None] if c.last else empty[:, None]
@@ -326,7 +345,7 @@ def roi_pool_backward(grad_output: ArrayLike, indices: ArrayLike, boxes: Boxes, 
     c = _Call(shape, boxes, tuple(max(n, 1) for n in bins), 1.0, data_format, num_threads)
     grad = c.grad(grad)
     index = arguments.chosen(indices, grad.shape)
-    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
+    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index, *arguments.arrays(boxes))
     made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
     if not add_chosen(c.results(grad), c.results(index), c.image, c.map(made) if made.size else made, c.threads):
         arguments.refuse_indices(index, c.height * c.width, "elements of a plane")
@@ -342,6 +361,9 @@ def _samples(c: _Call, sampling_ratio: Any, aligned: bool) -> tuple[Array, Array
     ratio = arguments.index("sampling_ratio", sampling_ratio)
     if ratio > MOST_SAMPLES:
         raise ValueError(f"sampling_ratio must be at most {MOST_SAMPLES}, got {ratio}")
+    if ratio * max(c.bins) > MOST_TAKEN:
+        raise ValueError(f"sampling_ratio times output_size must be at most {MOST_TAKEN}, "
+                         f"got {ratio} with output_size {c.bins}")
     real = c.scaled.dtype.type                      # in the boxes' own type: how many samples there are hangs on it
     corner = c.scaled - real(0.5 if aligned else 0)
     size = corner[:, 2:] - corner[:, :2]
@@ -364,10 +386,12 @@ def _work(c: _Call, x: Array | None, samples: tuple[Array, Array] | None, ends: 
     edges, grid = samples or (None, None)
     rows, columns = ends or (None, None)
     step = c.bins[0] * c.bins[1] if area == "apart" else 1
-    to = Result(y if grad_x is None else grad_x, real)
+    to, images, image = Result(y if grad_x is None else grad_x, real), slice(None), c.image
+    if grad_x is None and x is not None:
+        images, image = c.named(x, real)
     for channels in c.slices(to.made if x is None else x, real, step):
         results = slice(channels.start // step, channels.stop // step)
-        part = None if x is None else c.map(np.ascontiguousarray(c.of(x, channels), real))
+        part = None if x is None else c.map(np.ascontiguousarray(c.of(x, channels)[images], real))
         grad_part = whole = None
         if grad_x is None:
             seen = c.results(to.made, results)
@@ -378,7 +402,7 @@ def _work(c: _Call, x: Array | None, samples: tuple[Array, Array] | None, ends: 
             grad_part = c.map(whole if whole.flags.c_contiguous else np.empty(whole.shape, real))
         if c.last and area == "apart":
             seen = seen.transpose(0, 3, 2, 1)
-        dispatch.irregular_kernels().work_areas(part, c.width, c.image, edges, grid, rows, columns, c.bins[1], area,
+        dispatch.irregular_kernels().work_areas(part, c.width, image, edges, grid, rows, columns, c.bins[1], area,
                                                 c.scaled.dtype == np.float32, seen, grad_part, c.threads_used)
         if whole is not None and grad_part is not None and not np.may_share_memory(grad_part, whole):
             whole[...] = grad_part.reshape(whole.shape)
@@ -416,7 +440,8 @@ def roi_align(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_scale
     boxes, output_size, spatial_scale
         As for :func:`roi_pool`.
     sampling_ratio : int
-        ``g_h = g_w``; 0 or less: one sample for each element that a bin is high or wide, begun ones included.
+        ``g_h = g_w``, at most 1024; 0 or less: one sample for each element that a bin is high or wide, begun ones
+        included.
     aligned : bool
         Whether elements lie in the middle of their squares, offset 0.5, as in ONNX's "half_pixel"; without, offset 0,
         boxes are at least 1 element high and wide.
@@ -456,7 +481,7 @@ def roi_align(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_scale
     given, which = _float_map(x), _mode(mode)
     c = _Call(given.shape, boxes, output_size, spatial_scale, data_format, num_threads)
     samples = _samples(c, sampling_ratio, arguments.flag("aligned", aligned))
-    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given)
+    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given, *arguments.arrays(boxes))
     _work(c, given, samples, None, which, y)
     return y
 
@@ -518,7 +543,7 @@ def roi_align_backward(grad_output: ArrayLike, x: ArrayLike | Sequence[SupportsI
     c = _Call(shape, boxes, output_size, spatial_scale, data_format, num_threads)
     samples = _samples(c, sampling_ratio, arguments.flag("aligned", aligned))
     grad = c.grad(grad)
-    result = arguments.out_array(out, shape, arguments.native(dtype), grad, *([] if given is None else [given]))
+    result = arguments.out_array(out, shape, arguments.native(dtype), grad, *arguments.arrays(given, boxes))
     if dtype.name == "float64" and grad.dtype.name != "float64":
         grad = grad.astype(np.float64)
     _work(c, None if which == "avg" else given, samples, None, which, grad, result)
@@ -574,7 +599,7 @@ def ps_roi_pool(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_sca
     """
     given = _float_map(x)
     c = _Call(given.shape, boxes, output_size, spatial_scale, data_format, num_threads, True)
-    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given)
+    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given, *arguments.arrays(boxes))
     _work(c, given, None, _ends(c, 0, False), "apart", y)
     return y
 
@@ -628,7 +653,7 @@ def ps_roi_pool_backward(grad_output: ArrayLike, boxes: Boxes, input_shape: Sequ
              [0., 0., 0.]]]])
     """
     grad, c = _apart_backward(grad_output, boxes, input_shape, output_size, spatial_scale, data_format, num_threads)
-    result = arguments.out_array(out, c.shape, arguments.native(grad.dtype), grad)
+    result = arguments.out_array(out, c.shape, arguments.native(grad.dtype), grad, *arguments.arrays(boxes))
     _work(c, None, None, _ends(c, 0, False), "apart", grad, result)
     return result
 
@@ -695,7 +720,7 @@ def ps_roi_align(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_sc
     given = _float_map(x)
     c = _Call(given.shape, boxes, output_size, spatial_scale, data_format, num_threads, True)
     samples = _samples(c, sampling_ratio, True)
-    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given)
+    y = arguments.out_array(out, c.full, arguments.native(given.dtype), given, *arguments.arrays(boxes))
     _work(c, given, samples, None, "apart", y)
     return y
 
@@ -745,6 +770,6 @@ def ps_roi_align_backward(grad_output: ArrayLike, boxes: Boxes, input_shape: Seq
     """
     grad, c = _apart_backward(grad_output, boxes, input_shape, output_size, spatial_scale, data_format, num_threads)
     samples = _samples(c, sampling_ratio, True)
-    result = arguments.out_array(out, c.shape, arguments.native(grad.dtype), grad)
+    result = arguments.out_array(out, c.shape, arguments.native(grad.dtype), grad, *arguments.arrays(boxes))
     _work(c, None, samples, None, "apart", grad, result)
     return result

@@ -50,6 +50,8 @@ def _runs(shape: tuple[int, ...], mask: Any, offsets: Any, axis: int) -> tuple[i
 
 def _axis(axis: Any, ndim: int, offsets: Any) -> int:
     """The axis of positions; ragged rows have no other than the first."""
+    if ndim == 0:
+        raise ValueError("input_shape must have an axis of positions, got ()")
     if offsets is not None:
         return 0
     place = arguments.index("axis", axis)
@@ -69,7 +71,7 @@ def _masked(kind: str, x: Any, mask: Any, offsets: Any, axis: Any, empty: Any, i
     dtype = arguments.reduced_dtype(kind, given.dtype)
     fill = arguments.fill("empty", empty, dtype)
     shape = (n, *given.shape[1:]) if offsets is not None else given.shape[:place] + given.shape[place + 1:]
-    y = arguments.out_array(out, shape, dtype, given)
+    y = arguments.out_array(out, shape, dtype, given, *arguments.arrays(mask, offsets))
     index = np.empty(shape, np.int64) if indices else None
     if y.size == 0 or given.size == 0:
         y[...] = fill
@@ -249,7 +251,7 @@ def masked_avg_pool_backward(grad_output: ArrayLike, mask: ArrayLike | None, inp
     expected = (n, *shape[1:]) if offsets is not None else shape[:place] + shape[place + 1:]
     if grad.shape != expected:
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
-    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad)
+    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, *arguments.arrays(mask, offsets))
     if result.size == 0:
         return result
     count = (end - begin) if which is None else np.count_nonzero(which, axis=1)
@@ -327,7 +329,7 @@ def masked_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
     if grad.shape != expected:
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
     index = arguments.chosen(indices, grad.shape)
-    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
+    result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index, *arguments.arrays(offsets))
     made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
     length = shape[place]
     groups = int(np.prod(shape[1:place])) if not ragged else 1

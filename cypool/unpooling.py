@@ -101,6 +101,7 @@ class _Placed:
             if windows.taps > 256:
                 raise ValueError(f"indices must not be uint8, which are ordinals, for windows of more than 256 taps, "
                                  f"got windows of {windows.taps}")
+            _refuse_padding(index.reshape(self.items), windows, self.last)
             self.base, self.offset = _places(windows)
             if self.last and self.items[-1] > MOST_CHANNELS:
                 index = self.offset[np.minimum(index, windows.taps - 1)] + np.where(
@@ -153,6 +154,23 @@ def _places(windows: Windows) -> tuple[Array, Array]:
         base = np.add.outer(base * axis.size, first).ravel()
         offset = np.add.outer(offset * axis.size, np.arange(axis.kernel) * axis.dilation).ravel()
     return base, offset
+
+
+def _refuse_padding(index: Array, lies: Windows, last: bool) -> None:
+    """Ordinals of taps on padding are wrong, though their flat positions may be some element's."""
+    for i, axis in enumerate(lies.axes):
+        first = np.arange(axis.out) * axis.stride - axis.padding
+        low, high = np.maximum(0, -first), np.minimum(axis.kernel, axis.size - first)
+        cut = np.flatnonzero((low > 0) | (high < axis.kernel))
+        if not cut.size:
+            continue
+        place = i + (1 if last else 2)
+        part = np.take(index, cut, axis=place)
+        tap = part.astype(np.int16) // math.prod(a.kernel for a in lies.axes[i + 1 :]) % axis.kernel
+        shape = tuple(cut.size if k == place else 1 for k in range(index.ndim))
+        wrong = part[(tap < low[cut].reshape(shape)) | (tap >= high[cut].reshape(shape))]
+        if wrong.size:
+            raise ValueError(f"indices must be ordinals of taps on elements, got {wrong[0]}, a tap on padding")
 
 
 def portable(index: Array, lies: Windows, data_format: Format) -> Array:

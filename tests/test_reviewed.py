@@ -148,3 +148,144 @@ def test_messages():
     with refused(ValueError, "grad_output"):
         cypool.soft_pool2d_backward(np.ones((1, 2)), x, 4)
     assert cypool.fractional_max_pool2d(x, 2, output_ratio=np.array(0.5)).shape == (1, 2, 2, 2)
+
+
+# ---------------------------------------------------------------------------- windows that are data
+
+def test_one_bad_id_before_a_share(monkeypatch):
+    monkeypatch.setattr("cypool.dispatch.SMALL", 1)
+    n = 1 << 17
+    for wrong, dtype in ((-(10**7), np.int64), (2**63 + 5, np.uint64), (10**7, np.int64)):
+        ids = np.zeros(n, dtype)
+        ids[n // 2 - 1] = wrong
+        with refused(ValueError, "segment_ids", wrong):
+            cypool.segment_sum(np.ones((n, 2), np.float32), ids, 5, num_threads=2)
+
+
+def test_reversed_boxes_of_many_samples(isa):
+    x = np.zeros((1, 1, 1, 7000), np.float32)
+    for boxes in ([[0, 7000, 0, 0, 1.0]], [[0, 7000, 0, 0, 1.0]] * 40, [[0, -1.4437194e7, 0, 6388600, 1]]):
+        boxes = np.array(boxes, np.float32)
+        for ratio in (1024, -1, 100):
+            for mode in ("avg", "max", "onnx_max"):
+                y = cypool.roi_align(x, boxes, 1, sampling_ratio=ratio, aligned=True, mode=mode)
+                assert not y.any()
+                cypool.roi_align_backward(y, x, boxes, 1, sampling_ratio=ratio, aligned=True, mode=mode)
+    with refused(ValueError, "sampling_ratio", "output_size", 1024):
+        cypool.roi_align(x, boxes, (1, 65536), sampling_ratio=1024)
+
+
+def test_edges_get_numbers_that_hold_them():
+    edges = cypool.topk_pool(np.ones(300), np.arange(300.0), 1.0, edges=np.array([[0], [1]], np.uint8))[2]
+    assert edges.tolist() == [[299], [298]]
+
+
+def test_graphs_far_apart():
+    assert cypool.topk_pool(np.ones((3, 2)), np.zeros(3), 0.5, [0, 2**31 - 3, 5])[1].tolist() == [0, 2, 1]
+
+
+def test_products_of_short_floats():
+    back = cypool.topk_pool_backward(np.full((1, 3), 300, "f2"), np.full((2, 3), 300, "f2"), np.zeros(2, "f4"), [1])
+    assert back[1].tolist() == [0, 270_000]
+
+
+def test_zero_times_infinity_is_nan_in_corners(isa):
+    x = np.array([[[[1, 1, 1], [1, 1, -np.inf], [1, 1, 1]]]], np.float32)
+    for data in (x, np.repeat(x, 3, 1)):
+        for data_format in ("channels_first", "channels_last"):
+            given = np.moveaxis(data, 1, -1) if data_format == "channels_last" else data
+            y = cypool.roi_align(given, [[0, 0, 0, 2, 1]], 1, sampling_ratio=1, mode="onnx_max",
+                                 data_format=data_format)
+            assert np.isnan(y).all()
+
+
+def test_out_overlaps_no_array():
+    buf = np.zeros(5)
+    box = buf.reshape(1, 5)
+    box[:] = [0, 0, 0, 2, 2]
+    x = np.ones((1, 1, 3, 3))
+    for f in (cypool.roi_align, cypool.roi_pool, cypool.ps_roi_align):
+        with refused(ValueError, "out", "overlap"):
+            f(x, box, 1, out=buf[:1].reshape(1, 1, 1, 1))
+    lengths = np.ones(2, np.int64)
+    with refused(ValueError, "out", "overlap"):
+        cypool.masked_max_pool(np.ones((2, 3, 1), np.int64), lengths, out=lengths[:, None])
+    with refused(ValueError, "out", "overlap"):
+        cypool.topk_pool(np.ones(4), np.ones(4), 0.5, segment_ids=lengths.view(np.int32), out=lengths.view(float))
+
+
+def test_half_sums_are_rounded_once(isa):
+    x = np.array([2048, 1, 2.0**-14], np.float16)
+    assert cypool.segment_sum(x, [0, 0, 0]).tolist() == [2050]
+    assert cypool.masked_avg_pool(x[None] * 1, [3])[0] == np.float16((2049 + 2.0**-14) / 3)
+
+
+def test_many_images_of_which_few_are_named():
+    x = np.broadcast_to(np.arange(16.0, dtype=np.float32).reshape(4, 4), (10**7, 2, 4, 4))
+    boxes = [[5, 0, 0, 2, 2], [9_999_999, 0, 0, 3, 3]]
+    assert cypool.roi_pool(x, boxes, 1).ravel().tolist() == [10, 10, 15, 15]
+    assert np.allclose(cypool.roi_align(x, boxes, 1, sampling_ratio=1).ravel(), [5, 5, 7.5, 7.5])
+
+
+def test_the_largest_unsigned_index_is_no_minus_one():
+    index = np.array([2**64 - 1, 0], np.uint64)
+    with refused(ValueError, "indices", 2**64 - 1):
+        cypool.segment_max_backward(np.ones(2), index, (3,))
+
+
+def test_ordinals_of_padding(isa):
+    x = np.array([[[5.0, 5], [7.0, 7]]])
+    for wrong in (3, 6):
+        with refused(ValueError, "indices", "padding"):
+            cypool.max_unpool2d(x, np.array([[[4, 4], [wrong, 4]]], np.uint8), 3, 2, 1)
+    y = cypool.max_unpool2d(x, np.array([[[4, 3], [1, 4]]], np.uint8), 3, 2, 1)
+    assert y.shape == (1, 3, 3)
+    index = np.array([[[4, 3], [1, 4]]], np.uint8).transpose(1, 2, 0)
+    last = cypool.max_unpool2d(np.moveaxis(x, 0, -1), index, 3, 2, 1, data_format="channels_last")
+    assert np.array_equal(np.moveaxis(last, -1, 0), y)
+
+
+def test_messages_name_the_argument():
+    for f, beside in ((cypool.masked_avg_pool_backward, None), (cypool.masked_max_pool_backward, np.zeros(1, int))):
+        with pytest.raises(ValueError, match="input_shape"):
+            f(np.zeros(1), beside, (), offsets=[0, 0])
+    with refused(TypeError, "empty"):
+        cypool.masked_max_pool(np.ones((1, 2), bool), [1], empty=np.zeros(2))
+    with pytest.raises((TypeError, ValueError), match="boxes"):
+        cypool.roi_pool(np.ones((2, 1, 3, 3)), [[[1], [2, 3]], []], 2)
+    with refused(ValueError, "spatial_scale"):
+        cypool.roi_align(np.ones((1, 1, 3, 3)), np.zeros((1, 5), np.float32), 2, 1e40)
+    with refused(ValueError, "return_indices"):
+        cypool.DynamicPool2d(2, True, op="avg")(np.ones((1, 4, 4)))
+
+    class Half:
+        def __float__(self):
+            return 0.5
+
+    assert len(cypool.topk_pool(np.ones(4), np.arange(4.0), Half())[1]) == 2
+
+
+def test_one_nan_and_one_zero_in_both_layouts():
+    x = np.array([[[[0.0, -0.0], [np.nan, -np.nan]]]], np.float32)
+    for mode in ("avg", "max", "onnx_max"):
+        for box in ([0, 0, 0, 2, 1], [0, 0, 1, 2, 2]):
+            seen = set()
+            for name in cypool.dispatch.available():
+                before = cypool.dispatch.in_use()
+                cypool.dispatch.use(name)
+                try:
+                    for c in (1, 3):
+                        wide = np.repeat(x, c, 1)
+                        seen.add(cypool.roi_align(wide, [box], 1, sampling_ratio=2, mode=mode)[0, 0].tobytes())
+                        seen.add(cypool.roi_align(np.moveaxis(wide, 1, -1), [box], 1, sampling_ratio=2, mode=mode,
+                                                  data_format="channels_last")[0, ..., 0].tobytes())
+                finally:
+                    cypool.dispatch.use(before)
+            assert len(seen) == 1, (mode, box)
+
+
+def test_long_axes_apart_take_few_calls():
+    x = np.asfortranarray(np.random.default_rng(0).normal(size=(4, 3000, 2)))
+    parts = list(cypool.irregular.flattened(x[None], 2, 4))
+    assert len(parts) == 2
+    assert np.allclose(cypool.segment_sum(x, [0, 1, 0, 1]), [x[::2].sum(0), x[1::2].sum(0)])

@@ -8,6 +8,7 @@ cdef enum:
     TAPS = 1 << 16          # taps that are put down at once, about
     BOXES = 1 << 10         # boxes, at most
     NUMBERS = 1 << 14       # of a line
+    FEW = 8                 # samples of a bin that are all looked at, wherever they lie
 
 
 cdef struct Taps:           # along one axis of a box: bin p has the taps first[p] to first[p + 1]
@@ -34,11 +35,12 @@ cdef struct Table:          # the taps of some boxes
     Py_ssize_t k, boxes     # from box k on
 
 
-cdef inline Py_ssize_t most_taps(double height, double grid, Py_ssize_t size, Py_ssize_t bins,
-                                 bint apart) noexcept nogil:
-    """Of samples that lie inside, two each, at most; those that do not stay apart share elements."""
-    cdef double inside = grid if height == 0 else min(grid, <double> (size + 1) / abs(height / grid) + 2)
-    return bins * <Py_ssize_t> (2 * inside if apart else min(2 * inside, <double> size))
+cdef inline Py_ssize_t most_taps(double height, double grid, Py_ssize_t size, Py_ssize_t bins) noexcept nogil:
+    """Two of each sample that `sample` looks at, at most."""
+    cdef double seen = grid
+    if grid > FEW and height != 0:
+        seen = min(grid, <double> (size + 1) / abs(height / grid) + 6)
+    return bins * 2 * <Py_ssize_t> seen
 
 
 cdef inline void put(Table* t, int64_t start, Py_ssize_t place, double weight) noexcept nogil:
@@ -85,7 +87,7 @@ cdef void sample(Table* t, Taps* taps, int64_t* first, double start, double heig
     for p in range(bins):
         first[p] = t.used
         low, high = 0, grid
-        if grid > 8 and step != 0:                  # those that lie far outside are not looked at
+        if grid > FEW and step != 0:                  # those that lie far outside are not looked at
             at = (-1 - start - <double> p * height) / step
             a = (<double> size - start - <double> p * height) / step
             low, high = max(low, floor(min(at, a)) - 2), min(high, ceil(max(at, a)) + 2)
@@ -130,8 +132,8 @@ cdef bint put_down(Table* t, const Map* m, const Boxes* b, Py_ssize_t k, Py_ssiz
     t.k, t.used, t.boxes = k, 0, 0
     while k < stop and t.boxes < BOXES:
         if b.edges != NULL:
-            most = (most_taps(b.edges[4 * k + 1], <double> b.grid[2 * k], m.height, m.tall, b.apart)
-                    + most_taps(b.edges[4 * k + 3], <double> b.grid[2 * k + 1], m.width, m.broad, b.apart))
+            most = (most_taps(b.edges[4 * k + 1], <double> b.grid[2 * k], m.height, m.tall)
+                    + most_taps(b.edges[4 * k + 3], <double> b.grid[2 * k + 1], m.width, m.broad))
         else:
             most = m.height * m.tall + m.width * m.broad
         if t.used + most > t.room:
@@ -198,6 +200,13 @@ cdef inline void weigh(Real* y, const Real* x, const int32_t* place, const doubl
         t += rows
 
 
+cdef inline void one_nan(Real* y, Py_ssize_t n) noexcept nogil:
+    """Of all NaN one: which bits come out of an operation on several is the compiler's choice."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = y[i] if y[i] == y[i] else <Real> NAN
+
+
 cdef struct Line:           # the columns of a box that are folded: from `left` on, or those of the taps
     Py_ssize_t left, columns
     bint listed
@@ -253,7 +262,7 @@ cdef void align_box(const Table* t, const Map* m, Py_ssize_t box, const Real* x,
                 total = 0
                 for i in range(across.first[q], across.first[q + 1] if n > 0 else 0):
                     total += <Real> t.weight[i] * line[column_of(t, across, folded, i)]
-                to[0] = total * share
+                to[0] = total * share if total == total else <Real> NAN
                 continue
             for j in range(c):
                 to[j] = 0
@@ -262,6 +271,7 @@ cdef void align_box(const Table* t, const Map* m, Py_ssize_t box, const Real* x,
                 weight = <Real> t.weight[i] * share
                 for j in range(c):
                     to[j] += weight * line[k * c + j]
+            one_nan(to, c)
 
 
 cdef void spread_box(const Table* t, const Map* m, Py_ssize_t box, Real* x, const Real* grad, Real* line, Line folded,
@@ -360,15 +370,20 @@ cdef inline void raise_one(const Table* t, const Taps* across, Py_ssize_t q, Rea
                            bint corners, bint first) noexcept nogil:
     """best = the largest of it and a bin's samples on a line of one channel, without branches."""
     cdef Py_ssize_t j = across.first[q]
-    cdef Real most = -INFINITY if first else best[0], value
+    cdef Real most = best[0], value
     cdef bint nan = False
+    if first:                                       # so that it is what the first one is compared with
+        most = <Real> t.weight[j] * line[column_of(t, across, folded, j)]
+        if not corners:
+            most = most + <Real> t.weight[j + 1] * line[column_of(t, across, folded, j + 1)]
     if most != most:
+        best[0] = <Real> NAN
         return
     while j < across.first[q + 1]:
         value = <Real> t.weight[j] * line[column_of(t, across, folded, j)]
         if not corners:
             value = value + <Real> t.weight[j + 1] * line[column_of(t, across, folded, j + 1)]
-        most = most if most > value else value
+        most = value if value > most else most
         nan |= value != value
         j += 1 if corners else 2
     best[0] = <Real> NAN if nan else most
@@ -389,6 +404,22 @@ cdef inline void raise_rows(const Table* t, const Map* m, const Taps* across, Re
         for j in range(folded.columns):
             k = t.place[across.first[0] + j] if folded.listed else folded.left + j
             raise_to(line + j * c, row + k * m.c + c0, row, weight, <Real> 0, c, False, i == 0)
+
+
+cdef inline bint all_finite(const Table* t, const Map* m, const Taps* across, Line folded, const Real* x,
+                            Py_ssize_t first, Py_ssize_t taps, Py_ssize_t c0, Py_ssize_t c) noexcept nogil:
+    """Whether the elements of some taps down are: an infinite one times a weight of 0 is NaN, whichever comes first."""
+    cdef Py_ssize_t i, j, k, q, n
+    cdef const Real* row
+    cdef bint bad = False
+    for i in range(taps):
+        row = x + t.place[first + i] * m.width * m.c
+        n = c if folded.listed or c != m.c else folded.columns * c
+        for j in range(folded.columns if n == c else 1):
+            k = t.place[across.first[0] + j] if folded.listed else folded.left + j
+            for q in range(n):
+                bad |= row[k * m.c + c0 + q] - row[k * m.c + c0 + q] != 0
+    return not bad
 
 
 cdef inline void raise_bins(const Table* t, const Map* m, const Taps* across, const Real* line, Line folded, Real* y,
@@ -417,27 +448,31 @@ cdef inline void raise_bins(const Table* t, const Map* m, const Taps* across, co
 cdef void most_box(const Table* t, const Map* m, Py_ssize_t box, const Real* x, Real* y, Real* line, Line folded,
                    Py_ssize_t c0, Py_ssize_t c, bint corners) noexcept nogil:
     """The largest sample of each bin of a box, whose rows are folded into a line for each sample down; or the largest
-    weighted corner of one. Weights are not negative, so that those down may be taken first, all together."""
+    weighted corner of one. Weights are not negative, so that those down may be taken first, all together, if all
+    elements are finite."""
     cdef const Taps* down = t.taps + 2 * box
     cdef const Taps* across = down + 1
     cdef Py_ssize_t p, q, i, j
     cdef Real* to
-    cdef bint nothing
+    cdef bint nothing, together
     for p in range(m.tall):
         i = down.first[p]
-        if corners and i < down.first[p + 1] and folded.columns > 0:
+        together = (corners and i < down.first[p + 1] and folded.columns > 0
+                    and all_finite(t, m, across, folded, x, i, down.first[p + 1] - i, c0, c))
+        if together:
             raise_rows(t, m, across, line, folded, x, i, down.first[p + 1] - i, c0, c)
             raise_bins(t, m, across, line, folded, y + c0, p, c, True, True)
-        while not corners and i < down.first[p + 1] and folded.columns > 0:
-            fold_rows(t, m, across, line, folded, x, i, 2, c0, c)
-            raise_bins(t, m, across, line, folded, y + c0, p, c, False, i == down.first[p])
-            i += 2
+        while not together and i < down.first[p + 1] and folded.columns > 0:
+            fold_rows(t, m, across, line, folded, x, i, 1 if corners else 2, c0, c)
+            raise_bins(t, m, across, line, folded, y + c0, p, c, corners, i == down.first[p])
+            i += 1 if corners else 2
         for q in range(m.broad):
             to = y + (p * m.broad + q) * m.y_bin + c0
             nothing = down.first[p] == down.first[p + 1] or across.first[q] == across.first[q + 1]
             if nothing or missing(down, across, p, q):
                 for j in range(c):
                     to[j] = 0 if nothing or 0 > to[j] else to[j]
+            one_nan(to, c)
 
 
 cdef void spread_most(const Table* t, const Map* m, Py_ssize_t box, const Real* x, Real* grad_x, const Real* grad,
@@ -492,6 +527,7 @@ cdef inline void average_apart(const Table* t, const Taps* down, const Taps* acr
         else:
             part = bin_sum(t, x, i0, i1, j0, j1, pitch, step, False)
         y[0] = <Real> (part / count) if count > 0 else <Real> 0
+        one_nan(y, 1)
         return
     part = <double> y[0] / count if count > 0 else 0
     for i in range(i0, i1):

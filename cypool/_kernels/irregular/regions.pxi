@@ -62,6 +62,8 @@ cdef inline Number largest_key(const Number* line, Py_ssize_t n) noexcept nogil:
         key = (<const int32_t*> line)[0]
         for i in range(1, n):
             key = max(key, (<const int32_t*> line)[i])
+        if key == 0x7FFFFFFF:
+            return <Number> NAN
         key = turned(key)
         memcpy(&value, &key, 4)
         return value
@@ -69,6 +71,8 @@ cdef inline Number largest_key(const Number* line, Py_ssize_t n) noexcept nogil:
     for i in range(1, n):
         wide = max(wide, (<const int64_t*> line)[i])
     if Number is double:
+        if wide == 0x7FFFFFFFFFFFFFFFLL:
+            return <Number> NAN
         wide = turned_wide(wide)
     memcpy(&value, &wide, 8)
     return value
@@ -142,10 +146,12 @@ cdef void pool_box(const Map* m, const Number* x, Number* y, int64_t* index, Num
             for i in range(c if index != NULL else 0):
                 index[(p * m.broad + q) * m.index_bin + c0 + i] = where_is(
                     x + c0 + i, to[i], m.width, step, rows + 2 * p, columns + 2 * q)
-            for i in range(c if Number is not int64_t else 0):
-                if to[i] == 0:                      # the first of several zeros, whatever their signs
-                    j = where_is(x + c0 + i, to[i], m.width, step, rows + 2 * p, columns + 2 * q)
-                    to[i] = x[j * step + c0 + i] if j >= 0 else <Number> 0
+            if Number is not int64_t:
+                for i in range(c):
+                    to[i] = to[i] if to[i] == to[i] else <Number> NAN       # of all NaN one
+                    if to[i] == 0:                  # the first of several zeros, whatever their signs
+                        j = where_is(x + c0 + i, to[i], m.width, step, rows + 2 * p, columns + 2 * q)
+                        to[i] = x[j * step + c0 + i] if j >= 0 else <Number> 0
 
 
 cdef bint pool_share(const Map* m, const Number* x, Number* y, int64_t* index, const int64_t* rows,

@@ -159,3 +159,6 @@ cdef inline void finish(Number* y, int64_t* index, const char* state, const char
     else:
         for i in range(n):
             y[i] = <Number> ((<const double*> state)[i] / <double> count[0]) if count[0] > 0 else empty
+    if Number is not int64_t:
+        for i in range(n):                          # of all NaN one
+            y[i] = y[i] if y[i] == y[i] else <Number> NAN

@@ -384,6 +384,7 @@ cdef Found examine_share(const Ids* ids, Py_ssize_t t, Py_ssize_t stop) noexcept
     room[0] = -1
     if t > 0:
         room[0] = block(&ids.source, id, 0, t - 1, 1, 0, 1, &pitch)[0]
+        outside = room[0] < 0 or room[0] >= ids.segments
     while t < stop:
         n = min(<Py_ssize_t> IDS, stop - t)
         given = block(&ids.source, id, 0, t, n, 0, 1, &pitch)

@@ -123,7 +123,7 @@ cdef bint largest_share(const Job* job, Py_ssize_t n, Py_ssize_t k, int64_t* ind
     cdef const char* from_x
     cdef int64_t* place
     if job.x.step[5] == size and job.x.step[4] != size:
-        wide = 16
+        wide = min(<Py_ssize_t> 16, job.c)
     pitch = (n * size + 127) // 64 * 64 // size     # an odd number of lines: columns do not get in each other's way
     pitch += (64 // size) * (1 - pitch * size // 64 % 2)
     keys = <Key*> malloc((wide + 1) * pitch * size + CANDIDATES * 8 + CANDIDATES * size)
