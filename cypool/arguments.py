@@ -284,11 +284,11 @@ def per_axis(name: str, value: Any, ndim: int, least: int) -> tuple[int, ...]:
     return tuple(integer(name, item, least, value) for item in items)
 
 
-def bins(name: str, value: Any, ndim: int) -> tuple[int, ...]:
+def bins(name: str, value: Any, ndim: int, most: int = MOST_BINS) -> tuple[int, ...]:
     """So many bins along each axis."""
     counts = per_axis(name, value, ndim, 1)
-    if max(counts) > MOST_BINS:
-        raise ValueError(f"{name} must be at most {MOST_BINS}, got {show(value)}")
+    if max(counts) > most:
+        raise ValueError(f"{name} must be at most {most}, got {show(value)}")
     return counts
 
 
@@ -333,12 +333,7 @@ def pads(padding: Any, ndim: int) -> tuple[tuple[int, int], ...] | str:
 
 def rank(value: Any, taps: int) -> int:
     """A rank among so many taps, from 0 on; negative ones count from the largest."""
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"rank must be an integer, got {show(value)}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"rank must be an integer, got {show(value)} of type {type(value).__name__}") from None
+    number = index("rank", value)
     if not -taps <= number < taps:
         raise ValueError(f"rank must be at least {-taps} and less than {taps}, the taps of a window, got {show(value)}")
     return number + taps if number < 0 else number

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cypool import arguments, dispatch
-from cypool.pieces import PIECE
+from cypool.pieces import PIECE, real_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -59,6 +59,11 @@ def flattened(x: Array, first: int, stop: int) -> Iterator[tuple[Any, Array]]:
         yield at, np.lib.stride_tricks.as_strided(part, flat, strides, writeable=x.flags.writeable)
 
 
+def readable(x: Array, number: np.dtype[Any]) -> bool:
+    """Whether kernels can use an array as it is."""
+    return bool(x.dtype == number and x.flags.c_contiguous and x.flags.aligned)
+
+
 class Result:
     """Where results go: an array that the kernels write, and what becomes of it.
 
@@ -72,8 +77,7 @@ class Result:
 
     def __init__(self, y: Array, number: np.dtype[Any]) -> None:
         self.y = y
-        same = y.dtype == number and y.flags.c_contiguous and y.flags.aligned
-        self.made = y if same else np.empty(y.shape, number)
+        self.made = y if readable(y, number) else np.empty(y.shape, number)
 
     def done(self, flip: bool = False) -> None:
         """Put the result where it belongs; flip: it stands for uint64."""
@@ -185,13 +189,10 @@ def reduce_segments(x: Array, ids: Array, which: str, out: Array, index: Array |
 
 
 def take_rows(x: Array, ids: Array, out: Array, threads: int | None) -> None:
-    """Rows of x, C-contiguous, into out, or zeros for negative ids: both 2D of one dtype."""
+    """Rows of x into out, or zeros for negative ids: both 2D, C-contiguous and of one dtype."""
     if out.size and x.size:
-        made = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-        dispatch.irregular_kernels().take_rows(x.view(np.uint8), ids[None, :, None], codes(ids), made.view(np.uint8),
+        dispatch.irregular_kernels().take_rows(x.view(np.uint8), ids[None, :, None], codes(ids), out.view(np.uint8),
                                                dispatch.threads_for(out.size, threads))
-        if made is not out:
-            out[...] = made
     else:
         out[...] = 0
 
@@ -209,12 +210,11 @@ def add_chosen(grad: Array, index: Array, image: Array, out: Array, threads: int
     if grad.size == 0 or out.size == 0:
         out[...] = 0
         return out.size > 0 or index.size == 0 or bool((index == -1).all())
-    real = np.dtype(np.float64 if grad.dtype.name == "float64" else np.float32)
+    real = real_of(grad)
     result = Result(out, real)
     order, begin = image_order(image, out.shape[0])
     used, inside = dispatch.threads_for(out.size, threads), True
-    whole = all(a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned
-                for a, dtype in ((index, np.dtype(np.int64)), (grad, real)))
+    whole = readable(index, np.dtype(np.int64)) and readable(grad, real)
     some = out.shape[1] if whole else max(1, PIECE // max(1, index[:, :1].size))
     for g in range(0, out.shape[1], some):                      # some groups at a time, where they must be converted
         groups = slice(g, g + some)

@@ -325,13 +325,13 @@ class _Beside(Layer):
         asked = "return_indices" in self.settings and not (s.get("op") == "avg" and not wanted)
         made = type(self).function(given, **beside, **s, **({"return_indices": True} if asked else {}))
         y, *more = made if isinstance(made, tuple) else (made,)
-        last = s.get("data_format") in ("channels_last", "NLC", "NHWC", "NDHWC")
-        spatial = given.shape[-1 - self.ndim:-1] if last else given.shape[given.ndim - self.ndim:]
-        kept = {"x": given, "input_shape": given.shape, "input_size": spatial, **dict.fromkeys(self.also), **beside}
+        kept = {"x": given, "input_shape": given.shape, **dict.fromkeys(self.also), **beside}
+        if "input_size" in self._gradient_settings:
+            end = given.ndim - arguments.channels_last(s["data_format"], self.ndim)
+            kept["input_size"] = given.shape[end - self.ndim:end]
         if more:
             kept[self.gives] = _smallest(more[0], given.size) if asked else more[0]
-        names = inspect.signature(type(self).gradient).parameters
-        self._saved = {name: value for name, value in kept.items() if name in names}
+        self._saved = {name: value for name, value in kept.items() if name in self._gradient_settings}
         return y if asked and not wanted else made
 
     def backward(self, grad_output: ArrayLike) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, dispatch
-from cypool.irregular import Result, add_chosen
-from cypool.pieces import PIECE
+from cypool.irregular import Result, add_chosen, number_of, readable
+from cypool.pieces import PIECE, real_of
 from cypool.windowed import Array, Format
 
 OutputSize = SupportsIndex | Sequence[SupportsIndex]
@@ -66,11 +66,6 @@ def _coordinates(name: str, value: Any, columns: int) -> Array:
         return given.astype(real)
 
 
-def readable(x: Array, number: np.dtype[Any]) -> bool:
-    """Whether kernels can use an array as it is."""
-    return bool(x.dtype == number and x.flags.c_contiguous and x.flags.aligned)
-
-
 class _Call:
     """A call's arguments, checked: the map, its boxes, and the bins.
 
@@ -89,9 +84,7 @@ class _Call:
         if max(self.height, self.width) > FARTHEST:
             raise ValueError(f"x must have at most {FARTHEST} elements along each spatial axis, got shape {shape}")
         self.image, self.corners = _boxes(boxes, self.images)
-        self.bins = arguments.per_axis("output_size", output_size, 2, 1)
-        if max(self.bins) > MOST_BINS:
-            raise ValueError(f"output_size must be at most {MOST_BINS}, got {arguments.show(output_size)}")
+        self.bins = arguments.bins("output_size", output_size, 2, MOST_BINS)
         self.scale = arguments.number("spatial_scale", spatial_scale)
         if not 0 < self.scale < math.inf:
             raise ValueError(f"spatial_scale must be positive and finite, got {arguments.show(spatial_scale)}")
@@ -273,8 +266,7 @@ def roi_pool(x: ArrayLike, boxes: Boxes, output_size: OutputSize, spatial_scale:
 
 
 def _pool_maxima(c: _Call, x: Array, rows: Array, columns: Array, y: Array, index: Array | None) -> None:
-    floats = arguments.dtype_name(x.dtype) in arguments.FLOATS
-    number = np.dtype((np.float64 if x.dtype.name == "float64" else np.float32) if floats else np.int64)
+    number = number_of(x.dtype)
     flip = np.uint64(1 << 63) if x.dtype.kind == "u" and x.dtype.itemsize == 8 else None
     result = Result(y, number)
     pool = dispatch.irregular_kernels().pool_regions
@@ -346,11 +338,10 @@ def roi_pool_backward(grad_output: ArrayLike, indices: ArrayLike, boxes: Boxes, 
     grad = c.grad(grad)
     index = arguments.chosen(indices, grad.shape)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index, *arguments.arrays(boxes))
-    made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
-    if not add_chosen(c.results(grad), c.results(index), c.image, c.map(made) if made.size else made, c.threads):
+    to = Result(result, result.dtype)
+    if not add_chosen(c.results(grad), c.results(index), c.image, c.map(to.made), c.threads):
         arguments.refuse_indices(index, c.height * c.width, "elements of a plane")
-    if made is not result:
-        result[...] = made
+    to.done()
     return result
 
 
@@ -382,7 +373,7 @@ def _work(c: _Call, x: Array | None, samples: tuple[Array, Array] | None, ends: 
         if grad_x is not None:
             grad_x[...] = 0
         return
-    real = np.dtype(np.float64 if y.dtype.name == "float64" else np.float32)
+    real = real_of(y)
     edges, grid = samples or (None, None)
     rows, columns = ends or (None, None)
     step = c.bins[0] * c.bins[1] if area == "apart" else 1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments
-from cypool.irregular import add_chosen, examine, reduce_all, reduce_segments, take_rows
+from cypool.irregular import Result, add_chosen, examine, reduce_all, reduce_segments, take_rows
 from cypool.pieces import PIECE
 from cypool.windowed import Array
 
@@ -304,10 +304,9 @@ def _gather(grad_output: Any, segment_ids: Any, mean: bool, out: Any, num_thread
                 by = count[i : i + step].reshape(-1, *(1,) * (grad.ndim - 1))
                 shared[i : i + step] = rows[i : i + step] / by
         rows = shared
-    made = result if result.flags.c_contiguous else np.empty(result.shape, dtype)
-    take_rows(rows.reshape(len(grad), -1), ids, made.reshape(ids.size, -1), threads)
-    if made is not result:
-        result[...] = made
+    to = Result(result, dtype)
+    take_rows(rows.reshape(len(grad), -1), ids, to.made.reshape(ids.size, -1), threads)
+    to.done()
     return result
 
 
@@ -442,14 +441,13 @@ def segment_max_backward(grad_output: ArrayLike, indices: ArrayLike, input_shape
     index = arguments.chosen(indices, grad.shape)
     threads = arguments.threads(num_threads)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index)
-    made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
-    features = max(1, grad[:1].size)
+    to = Result(result, result.dtype)
+    made, features = to.made, max(1, grad[:1].size)
     if not add_chosen(grad.reshape(len(grad), 1, 1, features) if grad.size else grad.reshape(0, 1, 1, features),
                       index.reshape(-1, 1, 1, features), np.zeros(len(grad), np.int64),
                       made.reshape(1, 1, shape[0], -1) if made.size else made.reshape(1, 1, shape[0], 0), threads):
         arguments.refuse_indices(index, shape[0], "rows of x")
-    if made is not result:
-        result[...] = made
+    to.done()
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cypool import arguments, dispatch
-from cypool.irregular import add_chosen, reduce_all, reduce_runs, take_rows
+from cypool.irregular import Result, add_chosen, reduce_all, reduce_runs, take_rows
 from cypool.pieces import each, planes
 from cypool.ranking import keys
 from cypool.windowed import Array, Format, add_in, choose_in, scatter, spread
@@ -258,11 +258,10 @@ def masked_avg_pool_backward(grad_output: ArrayLike, mask: ArrayLike | None, inp
     with np.errstate(all="ignore"):
         part = (grad / np.maximum(count, 1).reshape(-1, *(1,) * (grad.ndim - 1))).astype(result.dtype)
     if offsets is not None:
-        made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
+        filled = Result(result, result.dtype)
         take_rows(np.ascontiguousarray(part).reshape(n, -1), np.repeat(np.arange(n), count),
-                  made.reshape(shape[0], -1), threads)
-        if made is not result:
-            result[...] = made
+                  filled.made.reshape(shape[0], -1), threads)
+        filled.done()
         return result
     to, positions = np.moveaxis(result, place, 1), np.arange(shape[place])
 
@@ -330,16 +329,15 @@ def masked_max_pool_backward(grad_output: ArrayLike, indices: ArrayLike, input_s
         raise ValueError(f"grad_output must have the shape of the forward's output {expected}, got {grad.shape}")
     index = arguments.chosen(indices, grad.shape)
     result = arguments.out_array(out, shape, arguments.native(grad.dtype), grad, index, *arguments.arrays(offsets))
-    made = result if result.flags.c_contiguous else np.empty(shape, result.dtype)
+    to = Result(result, result.dtype)
     length = shape[place]
     groups = int(np.prod(shape[1:place])) if not ragged else 1
     c = int(np.prod(shape[place + 1:]))
     image = np.zeros(n, np.int64) if ragged else np.arange(n)
     if not add_chosen(grad.reshape(n, groups, 1, c), index.reshape(n, groups, 1, c), image,
-                      made.reshape(1 if ragged else n, groups, length, c), arguments.threads(num_threads)):
+                      to.made.reshape(1 if ragged else n, groups, length, c), arguments.threads(num_threads)):
         arguments.refuse_indices(index, length, "positions along the axis")
-    if made is not result:
-        result[...] = made
+    to.done()
     return result
 
 
